@@ -1,0 +1,227 @@
+"""The settings of one training stage, typed and checked as a whole; an unknown key is an error.
+
+The YAML files in conf/ use FunASR's key names. `++train_conf.max_epoch=8` on a command line replaces one
+value, as in FunASR's own scripts. `python local/config.py conf/stageN.yaml [++key=value …]` checks and prints
+what would be used.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python local/config.py`: the top folder, not local/, must be first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+import yaml
+
+from data.errors import UserError, run
+from local.spelling import nearest
+from local.typed_yaml import build_section, put, read_yaml, require
+
+GROUPS = ("audio_encoder", "audio_adaptor", "ctc_decoder", "ctc", "lora")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Which stage this is, and the parameter groups that it declares to train (checked against the model)."""
+
+    name: str
+    number: int
+    groups: list[str]
+
+    def __post_init__(self) -> None:
+        for group in self.groups:
+            if group not in GROUPS:
+                raise UserError(f"stage.groups: no group is called {group!r}{nearest(group, GROUPS)}")
+        require(bool(self.groups), "stage.groups", "must name at least one group to train")
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """`freeze` of one module; `ctc_decoder_conf.freeze` holds for the CTC output layer too."""
+
+    freeze: bool
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters W + alpha/r * B A on the LLM's projections, kept in fp32."""
+
+    r: int = 16
+    lora_alpha: float = 32.0
+    lora_dropout: float = 0.05
+    target_modules: list[str] = field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"])
+
+    def __post_init__(self) -> None:
+        require(self.r > 0, "llm_conf.lora_conf.r", "must be positive")
+        require(0 <= self.lora_dropout < 1, "llm_conf.lora_conf.lora_dropout", "must lie in [0, 1)")
+        require(bool(self.target_modules), "llm_conf.lora_conf.target_modules", "must name a projection")
+
+
+@dataclass(frozen=True)
+class Llm:
+    """The language model: its own weights always stay frozen, `use_lora` trains adapters beside them."""
+
+    freeze: bool = True
+    use_lora: bool = False
+    lora_conf: Lora | None = None
+
+    def __post_init__(self) -> None:
+        require(self.freeze, "llm_conf.freeze", "must be true: the LLM is adapted by LoRA (use_lora: true)")
+        paired = self.use_lora == (self.lora_conf is not None)
+        require(paired, "llm_conf.lora_conf", "goes together with use_lora: true")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` utterances."""
+
+    batch_size: int = 8192
+    batch_size_utts: int = 64
+    num_workers: int = 4
+    max_source_length: int = 2000
+
+    def __post_init__(self) -> None:
+        require(self.batch_size > 0, "dataset_conf.batch_size", "must be positive")
+        require(self.batch_size_utts > 0, "dataset_conf.batch_size_utts", "must be positive")
+        require(self.num_workers >= 0, "dataset_conf.num_workers", "must not be negative")
+        require(self.max_source_length > 0, "dataset_conf.max_source_length", "must be positive")
+
+
+@dataclass(frozen=True)
+class Optim:
+    """AdamW."""
+
+    lr: float
+    weight_decay: float = 0.0
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+
+    def __post_init__(self) -> None:
+        require(self.lr > 0, "optim_conf.lr", "must be positive")
+        require(self.weight_decay >= 0, "optim_conf.weight_decay", "must not be negative")
+        in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
+        require(in_range, "optim_conf.betas", "must be two numbers in [0, 1)")
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Linear warm-up over `warmup_steps` updates, then half a cosine down to zero at the last update."""
+
+    warmup_steps: int
+
+    def __post_init__(self) -> None:
+        require(self.warmup_steps >= 0, "scheduler_conf.warmup_steps", "must not be negative")
+
+
+@dataclass(frozen=True)
+class Train:
+    """The loop. `dev_utterances` bounds the fixed dev subset that is decoded after each epoch."""
+
+    max_epoch: int
+    accum_grad: int = 1
+    grad_clip: float = 5.0
+    log_interval: int = 50
+    keep_nbest_models: int = 3
+    avg_nbest_model: int = 3
+    dev_utterances: int = 300
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            require(value > 0, f"train_conf.{name}", "must be positive")
+        enough = self.keep_nbest_models >= self.avg_nbest_model
+        require(enough, "train_conf.keep_nbest_models", "must be at least avg_nbest_model")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the stage should reach: dev loss down by `loss_drop` (0.3 = 30 %), CER and KWER in percent."""
+
+    loss: Literal["llm", "ctc", "total"] | None = None
+    loss_drop: float | None = None
+    cer: float | None = None
+    kwer: float | None = None
+
+    def __post_init__(self) -> None:
+        paired = (self.loss is None) == (self.loss_drop is None)
+        require(paired, "gate.loss", "goes together with gate.loss_drop")
+        drop_in_range = self.loss_drop is None or 0 < self.loss_drop < 1
+        require(drop_in_range, "gate.loss_drop", "must lie between 0 and 1")
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """All settings of one stage, in the order of the YAML files."""
+
+    stage: Stage
+    audio_encoder_conf: Freeze
+    audio_adaptor_conf: Freeze
+    ctc_decoder_conf: Freeze
+    optim_conf: Optim
+    scheduler_conf: Scheduler
+    train_conf: Train
+    llm_conf: Llm = field(default_factory=Llm)
+    llm_weight: float = 1.0
+    ctc_weight: float = 0.0
+    detach_ctc_decoder: bool = False
+    dataset_conf: Dataset = field(default_factory=Dataset)
+    optim: Literal["adamw"] = "adamw"
+    scheduler: Literal["warmupcosine"] = "warmupcosine"
+    gate: Gate = field(default_factory=Gate)
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        trained = self.trained_groups()
+        declared, found = ", ".join(self.stage.groups), ", ".join(trained) or "none"
+        same = set(self.stage.groups) == set(trained)
+        require(same, "stage.groups", f"says {declared}, but the freeze and use_lora settings train {found}")
+        weights = (self.llm_weight, self.ctc_weight)
+        require(min(weights) >= 0 < max(weights), "llm_weight, ctc_weight", "must be ≥ 0 and not both zero")
+        ctc_has_loss = "ctc" not in trained or self.ctc_weight > 0
+        require(ctc_has_loss, "ctc_weight", "must be positive to train the CTC decoder")
+        reaches = self.llm_weight > 0 or "audio_encoder" not in trained or not self.detach_ctc_decoder
+        require(reaches, "detach_ctc_decoder", "must be false: no gradient would reach the audio encoder")
+
+    def trained_groups(self) -> list[str]:
+        """The groups that the freeze and LoRA settings leave trainable."""
+        free = {
+            "audio_encoder": not self.audio_encoder_conf.freeze,
+            "audio_adaptor": not self.audio_adaptor_conf.freeze,
+            "ctc_decoder": not self.ctc_decoder_conf.freeze,
+            "ctc": not self.ctc_decoder_conf.freeze,
+            "lora": self.llm_conf.use_lora,
+        }
+        return [group for group in GROUPS if free[group]]
+
+
+def load_stage(path: Path | str, overrides: list[str]) -> StageConfig:
+    """Read a stage's YAML file, apply `++section.key=value` overrides in order, check everything.
+
+    Raises:
+        UserError: unreadable file, unknown key (the nearest is named), value of a wrong type or out of range.
+    """
+    tree = read_yaml(Path(path))
+    for override in overrides:
+        put(tree, override)
+    try:
+        return build_section(StageConfig, tree, "")
+    except UserError as error:
+        raise UserError(f"{path}{' with ' + ' '.join(overrides) if overrides else ''}: {error}") from None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Check one stage's settings and print them whole."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments:
+        raise UserError("usage: python local/config.py conf/stageN.yaml [++key=value …]")
+    config = load_stage(arguments[0], arguments[1:])
+    print(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
