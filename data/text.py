@@ -1,14 +1,15 @@
 """The one normaliser for scores and keyword lists: what was said, however it was written.
 
-`normalise` is applied to both sides of every score and to the keyword list, never to training targets (a model's own
-punctuation is to survive training). Its steps, in this order:
+`normalise` is applied to both sides of every score and to the keyword list, never to training targets (a
+model's own punctuation is to survive training). Its steps, in this order:
 
-1. NFKC and case folding: full-width forms, ligatures and capitals are no differences. Control characters go.
-2. Traditional characters become simplified ones (OpenCC's `t2s`, which keeps 乾隆 and turns 乾淨 into 干净).
-3. Numbers in digits are written out in characters: the rules stand in `data/numerals.py`.
-4. Punctuation, symbols and blanks go. One blank stays between two Latin words; `don't` is `dont`, `wi-fi` is `wi fi`.
+1. NFKC and case folding: full-width forms, ligatures and capitals make no difference. Control characters go.
+2. Traditional characters become simplified ones (OpenCC's `t2s`: 乾淨 is 干净, 乾隆 stays).
+3. Numbers in digits are written out in characters; the rules stand in `data/numerals.py`.
+4. Punctuation, symbols and blanks go. One blank stays between two Latin words; `don't` is `dont`, `wi-fi` is
+   `wi fi`.
 
-A unit of scoring is one CJK character or one word of any other script, so that CER means what it means for Mandarin
+A unit of scoring is one CJK character, or one word of any other script: CER means what it means for Mandarin,
 and an English product name counts once.
 """
 
@@ -45,7 +46,7 @@ def normalise(text: str) -> str:
 
 
 def units(text: str) -> list[str]:
-    """The scoring units of normalised text: a CJK character or a word each. `"打开app"` -> `["打", "开", "app"]`."""
+    """Units of normalised text, a CJK character or a word each: `"打开app"` -> `["打", "开", "app"]`."""
     return _UNIT.findall(text)
 
 
