@@ -1,0 +1,52 @@
+"""Edit counts and alignments between a reference and a hypothesis, both lists of scoring units.
+
+Error rates are pooled: counts are added over a corpus and divided once, never a mean of rates. Every rate of
+this package is in percent, as the gates of the stages are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+
+
+@dataclass(frozen=True)
+class EditCounts:
+    """Substitutions, deletions and insertions against `ref` reference units; sums with `+`."""
+
+    sub: int = 0
+    dele: int = 0
+    ins: int = 0
+    ref: int = 0
+
+    def __add__(self, other: EditCounts) -> EditCounts:
+        return EditCounts(
+            self.sub + other.sub, self.dele + other.dele, self.ins + other.ins, self.ref + other.ref
+        )
+
+    @property
+    def errors(self) -> int:
+        return self.sub + self.dele + self.ins
+
+    @property
+    def rate(self) -> float | None:
+        """(S + D + I) / N in percent; None where there is no reference unit to be wrong about."""
+        return 100.0 * self.errors / self.ref if self.ref else None
+
+
+def count_edits(ref: Sequence[str], hyp: Sequence[str]) -> EditCounts:
+    """The fewest edits, each of cost 1, that make `hyp` of `ref`."""
+    tags = [edit.tag for edit in Levenshtein.editops(ref, hyp)]
+    return EditCounts(tags.count("replace"), tags.count("delete"), tags.count("insert"), len(ref))
+
+
+def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str | None, str | None]]:
+    """One alignment of minimum cost, as (reference unit, hypothesis unit); None is a missing counterpart."""
+    pairs: list[tuple[str | None, str | None]] = []
+    for step in Levenshtein.opcodes(ref, hyp):
+        left = ref[step.src_start : step.src_end]
+        right = hyp[step.dest_start : step.dest_end]
+        pairs += zip(left or [None] * len(right), right or [None] * len(left), strict=True)
+    return pairs
