@@ -1,1 +1,1 @@
-"""Stage 0: sound and text in, training JSONL out. Imports neither torch nor funasr, and nothing from local/."""
+"""Stage 0: sound and text in, training JSONL out. Imports neither torch nor funasr nor anything of local/."""

@@ -13,7 +13,7 @@ import soxr
 from data.errors import UserError
 from data.files import whole_file
 
-OVERSHOOT = 0.5  # seconds that a segment may reach beyond its file and be cut, as Kaldi's extract-segments allows
+OVERSHOOT = 0.5  # seconds that a segment may reach beyond its file and be cut, as in Kaldi's extract-segments
 
 
 class AudioError(UserError):
@@ -54,7 +54,7 @@ def read_audio(
 ) -> tuple[np.ndarray, int]:
     """Samples (n,) as float32 in -1…1 (int16 / 32768, exact), and their rate.
 
-    `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, otherwise they are averaged.
+    `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, else they are averaged.
     Raises AudioError: missing, unreadable, empty, no such channel or segment, not a number.
     """
     try:
@@ -86,7 +86,10 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     """Round and clip float samples in -1…1 to int16; int16 passes through."""
     if samples.dtype == np.int16:
         return samples
-    return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    scaled = samples * np.float32(32768)
+    np.rint(scaled, out=scaled)
+    np.clip(scaled, -32768, 32767, out=scaled)
+    return scaled.astype(np.int16)
 
 
 def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
@@ -97,12 +100,15 @@ def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
         out.writeframes(to_int16(samples).astype("<i2", copy=False).tobytes())
 
 
-def _segment(path: Path | str, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
+def _segment(
+    path: Path | str, frames: int, rate: int, start: float | None, end: float | None
+) -> tuple[int, int]:
     """First sample and number of samples of a segment."""
     first = round((start or 0.0) * rate)
     last = frames if end is None else round(end * rate)
     if last > frames + OVERSHOOT * rate or (first >= frames > 0):
-        raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment is {start or 0}–{end} s")
+        wanted = f"{start or 0} s to {'its end' if end is None else f'{end} s'}"
+        raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment goes from {wanted}")
     return first, min(last, frames) - first
 
 
@@ -110,7 +116,7 @@ def _one_channel(path: Path | str, samples: np.ndarray, channel: int | None) -> 
     """(n, channels) to (n,)."""
     channels = samples.shape[1]
     if channel is not None and channel >= channels:
-        raise AudioError("no_channel", f"{path}: has {channels} channel(s), channel {channel} (from 0) was asked for")
+        raise AudioError("no_channel", f"{path}: has {channels} channel(s), wanted is channel {channel} (from 0)")
     if channel is None and channels > 1:
         return samples.mean(axis=1, dtype=np.float32)
     return np.ascontiguousarray(samples[:, channel or 0])

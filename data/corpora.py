@@ -1,7 +1,8 @@
 """Readers of corpora: each a generator of `Utterance`, with a `Reject` for every line that cannot be one.
 
-JSON lines  {"key"?, "source" | "audio": path, "target" | "text": text}, optional start, end, channel, speaker, call
-Kaldi       a folder with wav.scp and text, optional segments and utt2spk; commands in wav.scp are never executed
+JSON lines  {"key"?, "source" | "audio": path, "target" | "text": text}, optional start, end, channel, speaker,
+            call
+Kaldi       a folder with wav.scp and text, optional segments and utt2spk; commands in wav.scp are never run
 
 Relative paths are relative to the folder of the manifest.
 """
@@ -20,7 +21,7 @@ from data.errors import UserError
 
 @dataclass(frozen=True)
 class Utterance:
-    """One stretch of speech and its transcript. Times in seconds, channels from 0, `line` in the manifest from 1."""
+    """One stretch of speech and its transcript. Times in seconds, channels from 0, `line` in the file from 1."""
 
     key: str
     audio: Path
@@ -35,13 +36,14 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that becomes no utterance: `reason` is a word to count by, `detail` tells a person what to mend."""
+    """A line that becomes no utterance: `reason` is a word to count by, `detail` says what to mend and where."""
 
     key: str | None
     line: int
     reason: str
     detail: str
     text: str | None = None
+    call: str | None = None
 
 
 class BadLine(Exception):
@@ -64,7 +66,7 @@ def read_corpus(path: Path | str) -> Iterator[Utterance | Reject]:
     return _read_json_lines(path)
 
 
-# --- JSON lines -----------------------------------------------------------------------------------------------------
+# --- JSON lines ------------------------------------------------------------------------------------------
 
 
 def _read_json_lines(path: Path) -> Iterator[Utterance | Reject]:
@@ -74,8 +76,8 @@ def _read_json_lines(path: Path) -> Iterator[Utterance | Reject]:
             fields = _parse_json(line)
             yield _from_fields(fields, path, number)
         except BadLine as bad:
-            key = fields.get("key") if isinstance(fields, dict) else None
-            yield Reject(key if isinstance(key, str) else None, number, bad.reason, f"{path}:{number}: {bad.detail}")
+            key, text, call = (_if_text(fields, name) for name in ("key", "text", "call"))
+            yield Reject(key, number, bad.reason, f"{path}:{number}: {bad.detail}", text, call)
 
 
 def _parse_json(line: bytes) -> dict[str, Any]:
@@ -103,12 +105,23 @@ def _from_fields(fields: dict[str, Any], path: Path, line: int) -> Utterance:
                      _string(fields, "speaker"), _string(fields, "call"), line)
 
 
+def _if_text(fields: Any, name: str) -> str | None:
+    """A field of a line that may be anything, if it is a valid text."""
+    value = fields.get(name) if isinstance(fields, dict) else None
+    return value if isinstance(value, str) and _is_writable(value) else None
+
+
+def _is_writable(text: str) -> bool:
+    """Can the text stand in a UTF-8 file and in a path?"""
+    return not any("\ud800" <= character <= "\udfff" or character == "\0" for character in text)
+
+
 def _string(fields: dict[str, Any], *names: str) -> str | None:
-    """The first of the fields that is there; a number is taken as its digits, for keys and speakers often are some."""
+    """The first of the fields that is there; a whole number is taken as its digits (keys and speakers often are)."""
     value = next((fields[name] for name in names if fields.get(name) is not None), None)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if value is None or isinstance(value, str) and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in value):
+    if value is None or (isinstance(value, str) and _is_writable(value)):
         return value
     raise BadLine("bad_field", f"{'/'.join(names)!r} is not a valid text: {value!r}")
 
@@ -117,7 +130,8 @@ def _number(fields: dict[str, Any], name: str) -> float | None:
     value = fields.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < 0:
         raise BadLine("bad_field", f"{name!r} is not a time in seconds: {value!r}")
     return float(value)
 
@@ -138,11 +152,12 @@ def _check_times(start: float | None, end: float | None) -> None:
 
 def _made_key(corpus: str, source: str, start: float | None, end: float | None, channel: int | None) -> str:
     """Corpus + path + times, never a position: it stays the same when lines are added or sorted."""
-    times = "" if start is None and end is None else f"@{start or 0.0:.3f}-{'end' if end is None else f'{end:.3f}'}"
+    last = "end" if end is None else f"{end:.3f}"
+    times = "" if start is None and end is None else f"@{start or 0.0:.3f}-{last}"
     return f"{corpus}/{source}{times}{'' if channel is None else f'#{channel}'}"
 
 
-# --- Kaldi ----------------------------------------------------------------------------------------------------------
+# --- Kaldi -----------------------------------------------------------------------------------------------
 
 
 def _read_kaldi(folder: Path) -> Iterator[Utterance | Reject]:
@@ -153,7 +168,8 @@ def _read_kaldi(folder: Path) -> Iterator[Utterance | Reject]:
     texts = _table(folder / "text")
     speakers = _table(folder / "utt2spk") if (folder / "utt2spk").is_file() else {}
     segmented = (folder / "segments").is_file()
-    places = _table(folder / "segments") if segmented else {key: (n, key) for key, (n, _) in recordings.items()}
+    whole = {key: (line, key) for key, (line, _) in recordings.items()}
+    places = _table(folder / "segments") if segmented else whole
     if not places:
         raise UserError(f"{folder / ('segments' if segmented else 'wav.scp')}: is empty")
     for key in places | texts:
@@ -161,7 +177,8 @@ def _read_kaldi(folder: Path) -> Iterator[Utterance | Reject]:
         try:
             yield _from_kaldi(folder, key, line, place, segmented, recordings, texts, speakers)
         except BadLine as bad:
-            yield Reject(key, line, bad.reason, f"{folder}: {key}: {bad.detail}", texts.get(key, (0, None))[1])
+            text = texts.get(key, (0, None))[1]
+            yield Reject(key, line, bad.reason, f"{folder}: {key}: {bad.detail}", text)
 
 
 def _from_kaldi(
@@ -183,7 +200,7 @@ def _from_kaldi(
         raise BadLine("no_audio", f"its recording {recording} is not in wav.scp")
     source = recordings[recording][1]
     if source.endswith("|") or source.startswith("|"):
-        raise BadLine("pipe_command", "wav.scp holds a command, which is never executed; convert it to files first")
+        raise BadLine("pipe_command", "wav.scp holds a command; none is ever run: make files of them first")
     speaker = speakers.get(key, (0, None))[1]
     call = recording if segmented else None
     return Utterance(key, (folder / source).absolute(), texts[key][1], start, end, None, speaker, call, line)
@@ -202,15 +219,15 @@ def _segment(place: str) -> tuple[str, float | None, float | None]:
 
 
 def _table(path: Path) -> dict[str, tuple[int, str]]:
-    """`key rest of the line` to {key: (line number, rest)}. Raises UserError for what no reader could mend."""
+    """`key rest of the line` to {key: (line number, rest)}. Raises UserError for a broken table."""
     table: dict[str, tuple[int, str]] = {}
     for number, line in _numbered_lines(path):
         try:
             key, _, rest = line.decode("utf-8").strip().replace("\t", " ", 1).partition(" ")
         except UnicodeDecodeError as error:
-            raise UserError(f"{path}:{number}: is not UTF-8 ({error.reason}); save the file as UTF-8") from None
+            raise UserError(f"{path}:{number}: is not UTF-8 ({error.reason}); save it as UTF-8") from None
         if key in table:
-            raise UserError(f"{path}:{number}: {key} is there a second time (line {table[key][0]}); delete one")
+            raise UserError(f"{path}:{number}: {key} is there twice (first in line {table[key][0]}); delete one")
         table[key] = number, rest.strip()
     return table
 

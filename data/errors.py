@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], int]) -> int:
-    """Call a command's `main`; turn what the user can mend into one line on stderr. Returns the exit status."""
+    """Call a command's `main`; what the user can mend becomes one line on stderr. Returns the exit status."""
     try:
         return main()
     except UserError as error:
@@ -32,7 +32,7 @@ def describe(error: OSError) -> str:
     """One line for an error of the operating system, with the fix where there is one."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"disk full{where}: free some space or choose another output folder, then give the same command again"
+        return f"disk full{where}: free some space or choose another output folder, then start again"
     return f"{error.strerror or error}{where}"
 
 

@@ -21,13 +21,12 @@ REQUIRED = {"key": str, "messages": list, "speech_length": int, "text_length": i
 
 
 def speech_length(samples: int) -> int:
-    """Frames that the encoder sees in `samples` samples of 16 kHz: exactly what `WavFrontend` (LFR 7/6) yields.
+    """Frames that the encoder sees in `samples` samples at 16 kHz: exactly what `WavFrontend` (LFR 7/6) yields.
 
-    Fbank frames = 1 + (samples - 400) // 160 (the frontend shortens its window for anything under 25 ms, so there
-    is always one), and the stacking keeps every sixth: ceil(frames / 6).
+    Fbank frames = 1 + (samples - 400) // 160 (the frontend shortens its window for anything under 25 ms, so
+    there is always one), and the stacking keeps every sixth: ceil(frames / 6).
     """
-    frames = fbank_frames(samples)
-    return -(-frames // LFR_STEP)
+    return -(-fbank_frames(samples) // LFR_STEP)
 
 
 def fbank_frames(samples: int) -> int:
@@ -45,7 +44,7 @@ def row(
     call: str | None = None,
     channel: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One row: `samples` at 16 kHz, `channel` what was drawn for a simulated telephone. Unknown fields are left out."""
+    """One row: `samples` at 16 kHz, `channel` what a simulated telephone drew. What is None is left out."""
     fields: dict[str, Any] = {
         "key": key,
         "messages": prompts.messages(str(audio), text, prompt),
@@ -65,7 +64,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     with path.open("rb") as lines:
         rows = [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:
-        raise UserError(f"{path}: holds no utterance; look into {path.parent / 'rejected' / path.name} for the reasons")
+        raise UserError(f"{path}: holds no utterance; {path.parent / 'rejected' / path.name} may say why")
     return rows
 
 
