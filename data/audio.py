@@ -73,6 +73,14 @@ def read_audio(
     return mono, rate
 
 
+def read_wideband(
+    path: Path | str, start: float | None = None, end: float | None = None, channel: int | None = None
+) -> np.ndarray:
+    """As `read_audio`, brought to 16 kHz."""
+    samples, rate = read_audio(path, start, end, channel)
+    return resample(samples, rate, 16000)
+
+
 def resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
     """Change the rate of (n,) float32 samples with soxr HQ, lag 0; the length is n * to / rate, rounded."""
     if rate == to:

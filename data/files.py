@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +15,17 @@ TEMPORARY = ".part"
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; once the block has written it, it takes the name `path`.
 
-    After an exception or a kill `path` is what it was before. The parent folder is made.
+    After an exception or a kill `path` is what it was before. The parent folder is made. A file that already
+    holds the same bytes is left as it is, time stamp included, so nothing that depends on it looks out of date.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.{path.name[-200:]}{TEMPORARY}")
     try:
         yield temporary
-        _flush_to_disk(temporary)
-        os.replace(temporary, path)
+        if not (path.is_file() and filecmp.cmp(temporary, path, shallow=False)):
+            _flush_to_disk(temporary)
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

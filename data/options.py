@@ -1,0 +1,31 @@
+"""Options that both commands of stage 0 share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from data.errors import UserError
+from data.shards import available_cores
+
+
+def add_shared(parser: argparse.ArgumentParser) -> None:
+    """--jobs and --limit."""
+    parser.add_argument("--jobs", type=positive, default=available_cores(), metavar="N",
+                        help="processes at a time (default: one a core)")
+    parser.add_argument("--limit", type=positive, metavar="N",
+                        help="make the first N usable utterances only; the text of the whole manifest is still checked")
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def refuse_same(source: Path, target: Path) -> None:
+    """Raises UserError when the output would take the place of the input."""
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target}: input and output are the same file; choose another output")

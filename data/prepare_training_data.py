@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Turn a corpus into training JSONL with 16 kHz audio, or check training JSONL.
+
+    python data/prepare_training_data.py convert --manifest IN --output DIR/train.jsonl [--filter_annotation_error]
+    python data/prepare_training_data.py convert --manifest IN --output DIR/dev.jsonl --split_test DIR/test.jsonl
+    python data/prepare_training_data.py validate FILE… [--check_audio]
+
+`convert` reads JSON lines or a Kaldi folder. 8 kHz and other audio becomes 16 kHz WAV under DIR/wav/<name>/; a WAV
+that is 16 kHz, mono, 16 bit and whole is referenced where it lies. Every line that could not be used stands with its
+reason in DIR/rejected/<name>.jsonl. After a kill the same command makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python data/x.py`: the top folder, not data/, must be first (PyPI has a package `data` too)
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data import options, prompt
+from data.audio import read_info, read_wideband, write_wav
+from data.corpora import Utterance
+from data.errors import UserError, run
+from data.manifest import RATE
+from data.selection import Selection, count_reasons, select
+from data.shards import Record
+from data.split import Split, check_length, guard, make_split
+from data.validation import validate
+
+VERSION = 1  # of the conversion: a change of what it makes of the same audio must change this
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Brings the audio of one utterance to 16 kHz; sent once to every worker."""
+
+    split: Split
+    force_copy: bool
+
+    def __call__(self, utterance: Utterance) -> Record:
+        return guard(self._convert, utterance)
+
+    def _convert(self, utterance: Utterance) -> Record:
+        in_place = None if self.force_copy else _samples_in_place(utterance)
+        if in_place is not None:
+            check_length(in_place, utterance.audio)
+            return {"samples": in_place, "in_place": True}
+        samples = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
+        check_length(len(samples), utterance.audio)
+        write_wav(self.split.wav(utterance.key), samples, RATE)
+        return {"samples": len(samples)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the subcommand."""
+    args = _parser().parse_args(argv)
+    if args.command == "validate":
+        return 0 if validate(args.files, args.check_audio) else 1
+    return _convert(args)
+
+
+def _convert(args: argparse.Namespace) -> int:
+    outputs = [args.output] if args.split_test is None else [args.output, args.split_test]
+    for output in outputs:
+        if output.suffix != ".jsonl":
+            raise UserError(f"{output}: the output must be called NAME.jsonl")
+        options.refuse_same(args.manifest, output)
+    if args.split_test is not None:
+        options.refuse_same(args.output, args.split_test)
+    selection = select(args.manifest, args.filter_annotation_error)
+    print(f"{args.manifest}: {selection.read} lines, {len(selection.kept)} usable by their text, "
+          f"{count_reasons(selection.rejected)}")
+    parts = [selection] if len(outputs) == 1 else _halves(selection, args.manifest)
+    for output, part in zip(outputs, parts, strict=True):
+        split = Split(output.parent, output.stem, {"conversion": VERSION, "copy": args.force_copy}, args.prompt)
+        print(make_split(split, part.head(args.limit), Converter(split, args.force_copy), args.jobs))
+    return 0
+
+
+def _halves(selection: Selection, manifest: Path) -> list[Selection]:
+    """Two halves, no call in both. Raises UserError when one is empty."""
+    halves = [selection.half(0), selection.half(1)]
+    if not all(half.kept for half in halves):
+        raise UserError(f"{manifest}: has too few calls to be divided into dev and test; give a test manifest")
+    return halves
+
+
+def _samples_in_place(utterance: Utterance) -> int | None:
+    """Length of a sound file that training can read as it is; None for one that must be converted."""
+    info = read_info(utterance.audio)
+    is_plain = (info.format, info.subtype, info.rate, info.channels) == ("WAV", "PCM_16", RATE, 1)
+    is_whole = utterance.start is None and utterance.end is None and not utterance.channel
+    return info.frames if is_plain and is_whole else None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    convert = commands.add_parser("convert", help="corpus to training JSONL")
+    convert.add_argument("--manifest", type=Path, required=True, help="JSON lines or a Kaldi folder")
+    convert.add_argument("--output", type=Path, required=True, metavar="DIR/NAME.jsonl")
+    convert.add_argument("--split_test", type=Path, metavar="DIR/NAME.jsonl",
+                         help="halve the manifest by hash of the call: one half to --output, the other here")
+    convert.add_argument("--filter_annotation_error", action="store_true",
+                         help="reject texts marked <ANNOTATION_ERROR> (otherwise the mark is only taken off)")
+    convert.add_argument("--prompt", default=prompt.DEFAULT_PROMPT)
+    convert.add_argument("--force_copy", action="store_true", help="copy 16 kHz WAVs too, to have all in one folder")
+    options.add_shared(convert)
+    check = commands.add_parser("validate", help="check training JSONL")
+    check.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    check.add_argument("--check_audio", action="store_true", help="open every sound file too")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
