@@ -1,0 +1,144 @@
+"""Rows of a training JSONL → padded batches. Every row is used exactly once an epoch; none is replaced or cut in silence."""
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import torch
+from funasr.models.fun_asr_nano.model import FunASRNano
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Dataset
+
+from data import audio, prompt
+from data.errors import UserError
+
+IGNORED = -100  # label of what the LLM does not have to predict
+JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
+
+
+class Featuriser:
+    """One utterance → what the model takes, by the very function that FunASR's inference uses: one prompt for both."""
+
+    def __init__(self, settings: dict, ctc_tokenizer, use_low_frame_rate: bool) -> None:
+        self.tokenizer = settings["tokenizer"]
+        self.frontend = settings["frontend"]
+        self.dataset_conf = settings.get("dataset_conf", {})
+        self.ctc_tokenizer = ctc_tokenizer
+        self.use_low_frame_rate = use_low_frame_rate  # FunASRNano.data_load_speech reads it from its `self`
+
+    def __call__(self, messages: list[dict], waveform: torch.Tensor) -> dict[str, torch.Tensor]:
+        """`waveform` (samples,) float32 in ±1 at 16 kHz → tensors without a batch dimension."""
+        target = prompt.target(messages)
+        before = prompt.prompt_of(messages)
+        contents = {
+            "system": [messages[0]["content"]],
+            "user": [[f"{before}{prompt.SPEECH_START}!{prompt.SPEECH_END}", waveform]],  # `!!`: samples, not a path
+            "assistant": [target],
+        }
+        made = FunASRNano.data_load_speech(
+            self, contents, self.tokenizer, self.frontend, meta_data={}, dataset_conf=self.dataset_conf
+        )
+        return {
+            "speech": made["speech"][0],
+            "input_ids": made["input_ids"][0],
+            "source_ids": made["source_ids"][0],
+            "labels_ids": made["labels_ids"],
+            "fbank_beg": made["fbank_beg"][0],
+            "fake_token_len": made["fake_token_len"][0],
+            "ctc_targets": torch.tensor(self.ctc_tokenizer.encode(target), dtype=torch.int64),
+        }
+
+
+class Utterances(Dataset):
+    """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process."""
+
+    def __init__(self, rows: list[dict], featuriser: Featuriser) -> None:
+        self.rows = rows
+        self.featuriser = featuriser
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        row = self.rows[index]
+        try:
+            samples, rate = audio.read_audio(prompt.audio_path(row["messages"]))
+        except UserError as error:
+            return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
+        return self.featuriser(row["messages"], torch.from_numpy(audio.resample(samples, rate, 16000)))
+
+
+def collate(examples: list[dict]) -> dict:
+    """Pad on the right: speech (batch, frames, 560), ids and labels (batch, tokens), CTC targets (batch, characters).
+
+    `sources` stays a list of the prompts' ids (tokens,), which decoding pads on the left.
+    """
+    broken = [example["error"] for example in examples if "error" in example]
+    if broken:
+        return {"error": broken[0]}
+
+    def padded(name: str, value: int = 0) -> torch.Tensor:
+        return pad_sequence([example[name] for example in examples], batch_first=True, padding_value=value)
+
+    def lengths(name: str) -> torch.Tensor:
+        return torch.tensor([len(example[name]) for example in examples])
+
+    token_lengths = lengths("input_ids")
+    return {
+        "speech": padded("speech"),
+        "speech_lengths": lengths("speech"),
+        "input_ids": padded("input_ids"),
+        "attention_mask": (torch.arange(int(token_lengths.max())) < token_lengths[:, None]).int(),
+        "labels_ids": padded("labels_ids", IGNORED),
+        "fbank_beg": torch.stack([example["fbank_beg"] for example in examples]),
+        "fake_token_len": torch.stack([example["fake_token_len"] for example in examples]),
+        "ctc_targets": padded("ctc_targets"),
+        "ctc_target_lengths": lengths("ctc_targets"),
+        "sources": [example["source_ids"] for example in examples],
+    }
+
+
+def tokens_of(row: dict) -> int:
+    """Cost of an utterance: LFR frames (60 ms) and characters."""
+    return row["speech_length"] + row["text_length"]
+
+
+def plan(costs: Sequence[int], budget: int, most: int, seed: int, epoch: int) -> list[list[int]]:
+    """Batches of indices, each index once: alike in length, at most `most` utterances and `budget` tokens with padding.
+
+    The order depends on (seed, epoch) alone, at any number of processes. An utterance over the budget is a batch by itself.
+    """
+    rng = random.Random(f"{seed}/{epoch}")
+    order = sorted(range(len(costs)), key=lambda index: (costs[index] * rng.uniform(1 - JITTER, 1 + JITTER), index))
+    batches: list[list[int]] = []
+    longest = 0
+    for index in order:
+        longest = max(longest, costs[index])
+        if not batches or len(batches[-1]) == most or longest * (len(batches[-1]) + 1) > budget:
+            batches.append([])
+            longest = costs[index]
+        batches[-1].append(index)
+    rng.shuffle(batches)
+    return batches
+
+
+def shares(batches: list[list[int]], rank: int, size: int) -> list[tuple[list[int], bool]]:
+    """This process's part of every batch, and whether it counts.
+
+    A batch with fewer utterances than processes lends its first one to the rest, which must take part in the step
+    but add nothing to it.
+    """
+    return [(batch[rank::size] or batch[:1], rank < len(batch)) for batch in batches]
+
+
+def loader(data: Utterances, batches: list[list[int]], workers: int) -> DataLoader:
+    """Collated batches in the order of `batches`."""
+    return DataLoader(data, batch_sampler=batches, collate_fn=collate, num_workers=workers)
+
+
+def to_device(batch: dict, device: torch.device) -> dict:
+    """Tensors of a batch on `device`. Raises UserError when an utterance of it could not be read."""
+    if "error" in batch:
+        raise UserError(batch["error"])
+    moved = {name: value.to(device, non_blocking=True) for name, value in batch.items() if name != "sources"}
+    return moved | {"sources": [ids.to(device) for ids in batch["sources"]]}

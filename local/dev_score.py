@@ -1,0 +1,71 @@
+"""Loss and CER of a model on a fixed dev subset, in eval mode, shared by all processes."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+
+import torch
+
+from data.prompt import target
+from data.text import normalise, units
+from local.alignment import EditCounts, count_edits
+from local.batches import Utterances, loader, plan, shares, to_device, tokens_of
+from local.config import StageConfig
+from local.decode import decode
+from local.distributed import World
+
+
+@dataclass(frozen=True)
+class DevScore:
+    """Losses per token; CER in percent, pooled over the subset."""
+
+    total: float
+    llm: float
+    ctc: float
+    cer_llm: float
+    cer_ctc: float
+
+    def asdict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def choose(rows: list[dict], count: int) -> list[dict]:
+    """The same `count` rows every time, picked by the hash of their keys."""
+    return sorted(rows, key=lambda row: hashlib.sha256(row["key"].encode()).digest())[:count]
+
+
+@torch.inference_mode()
+def score_dev(model, tokenizer, data: Utterances, config: StageConfig, world: World) -> DevScore:
+    """Both losses (whatever the stage's weights are) and the CER of both decoders over all of `data`."""
+    model.eval()
+    weights = model.llm_weight, model.ctc_weight
+    model.llm_weight = model.ctc_weight = 1.0
+    conf = config.dataset_conf
+    batches = plan([tokens_of(row) for row in data.rows], conf.batch_size, conf.batch_size_utts, seed=0, epoch=0)
+    parts = shares(batches, world.rank, world.size)
+    sums = dict.fromkeys(("llm", "llm_count", "ctc", "ctc_count"), 0.0)
+    edits = [EditCounts(), EditCounts()]
+    for batch, (part, counts) in zip(loader(data, [part for part, _ in parts], conf.num_workers), parts, strict=True):
+        if counts:
+            batch = to_device(batch, world.device)
+            texts = decode(model, tokenizer, batch, batch["sources"])
+            sums = {name: sums[name] + float(value) for name, value in model(**batch).items()}
+            references = [_units(target(data.rows[index]["messages"])) for index in part]
+            edits = [before + _edits(references, heard) for before, heard in zip(edits, texts, strict=True)]
+    model.llm_weight, model.ctc_weight = weights
+    return _score(world.sums([*sums.values(), *(n for e in edits for n in (e.errors, e.ref))]), config)
+
+
+def _units(text: str) -> list[str]:
+    return units(normalise(text))
+
+
+def _edits(references: list[list[str]], heard: list[str]) -> EditCounts:
+    return sum((count_edits(ref, _units(text)) for ref, text in zip(references, heard, strict=True)), EditCounts())
+
+
+def _score(sums: list[float], config: StageConfig) -> DevScore:
+    llm, llm_count, ctc, ctc_count, errors_llm, ref, errors_ctc, _ = sums
+    llm, ctc = llm / max(llm_count, 1), ctc / max(ctc_count, 1)
+    total = config.llm_weight * llm + config.ctc_weight * ctc
+    return DevScore(total, llm, ctc, 100 * errors_llm / max(ref, 1), 100 * errors_ctc / max(ref, 1))

@@ -1,0 +1,128 @@
+"""Make the built-in corpora: `python -m local.mini.corpus --output_dir exp_output/mini --general_train 800 …`.
+
+`general`: wideband 16 kHz sentences of daily life. `calls`: the contact centre's "real calls", 8 kHz, other talkers, other
+sentences, a busy room and a poor line; some training lines are marked as annotation errors. Each as JSON lines a split.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data.audio import resample, write_wav
+from data.babble import mix
+from data.errors import run
+from data.files import write_text
+from data.telephone_channel import BABBLE, NARROW, WIDE, draw, read_profile, simulate
+from local.mini import grammar
+from local.mini.speech import speak
+from local.mini.talkers import Talker, talkers
+
+SPLITS = ("train", "dev", "test")
+UTTERANCES_A_CALL = 5
+ONE_IN = 20  # training lines of the calls are annotation errors
+CHUNK = 25  # utterances a process: espeak-ng's jitter depends on what a process said before, so each begins afresh
+
+
+@dataclass(frozen=True)
+class Line:
+    """One utterance to be made."""
+
+    key: str
+    text: str
+    talker: Talker
+    call: str
+
+
+def lines(domain: str, split: str, count: int, seed: int) -> list[Line]:
+    """`count` different sentences, call by call, each call one talker."""
+    rng = random.Random(f"{seed}/{domain}/{split}")
+    group = talkers(f"{domain}_{split}")
+    said: set[str] = set()
+    made: list[Line] = []
+    while len(made) < count:
+        if len(made) % UTTERANCES_A_CALL == 0:
+            talker = rng.choice(group)
+        text = grammar.sentence(domain, split, rng)
+        if text not in said:
+            said.add(text)
+            number = len(made)
+            identity = hashlib.sha256(f"{text}/{talker.name}/{seed}".encode()).hexdigest()[:8]  # another sound, another file
+            call = f"{domain}_{split}_{number // UTTERANCES_A_CALL:05d}"
+            made.append(Line(f"{domain}_{split}_{number:05d}_{identity}", text, talker, call))
+    return made
+
+
+def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:
+    """Synthesise what is missing of a chunk; returns how many utterances it holds."""
+    paths = [folder / f"{line.key}.wav" for line in chunk]
+    if not all(path.exists() for path in paths):
+        spoken = [speak(line.text, line.talker) for line in chunk]
+        for number, path in enumerate(paths):
+            if domain == "general":
+                write_wav(path, spoken[number] * 0.5, WIDE)
+            else:
+                others = [spoken[other] for other, line in enumerate(chunk) if line.call != chunk[number].call]
+                write_wav(path, _call(spoken[number], others, chunk[number].key, seed), NARROW)
+    return len(chunk)
+
+
+def _call(speech: np.ndarray, others: list[np.ndarray], key: str, seed: int) -> np.ndarray:
+    """(n,) at 16 kHz → (n / 2,) at 8 kHz, with some of `others` in the background, over a poor line."""
+    draws = draw(read_profile("call_centre"), seed, key)
+    rng = draws.generator(BABBLE)
+    voices = [others[index] for index in rng.permutation(len(others))[: draws.talkers]]
+    heard = simulate(speech, draws, mix(voices, len(speech), rng) if voices else None)
+    return resample(heard.astype(np.float32) / 32768, WIDE, NARROW)
+
+
+def manifest(made: list[Line], domain: str, split: str) -> Iterator[str]:
+    """JSON lines; every twentieth training line of the calls has a wrong text and says so."""
+    for number, line in enumerate(made):
+        text = line.text
+        if domain == "calls" and split == "train" and number % ONE_IN == ONE_IN - 1:
+            text = made[number - 1].text + "<ANNOTATION_ERROR>"
+        fields = {"key": line.key, "source": f"{split}/{line.key}.wav", "target": text, "speaker": line.talker.name, "call": line.call}
+        yield json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int) -> None:
+    """Sound files first, the manifest last."""
+    made = lines(domain, split, count, seed)
+    chunks = [made[begin : begin + CHUNK] for begin in range(0, count, CHUNK)]
+    work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
+    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
+        with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
+            for done in pool.imap_unordered(work, chunks, chunksize=1):
+                bar.update(done)
+    write_text(folder / domain / f"{split}.jsonl", "".join(manifest(made, domain, split)))
+    print(f"{folder / domain / split}.jsonl: {count} utterances")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
+    for domain in grammar.GRAMMARS:
+        for split in SPLITS:
+            parser.add_argument(f"--{domain}_{split}", type=int, required=True, help="utterances")
+    arguments = parser.parse_args(argv)
+    for domain in grammar.GRAMMARS:
+        for split in SPLITS:
+            make(domain, split, getattr(arguments, f"{domain}_{split}"), arguments.output_dir, arguments.seed, arguments.jobs)
+    write_text(arguments.output_dir / "keywords.txt", "".join(f"{word}\n" for word in grammar.KEYWORDS))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,131 @@
+"""FunASR's `FunASRNano` with the loss that its training forward lacks, and with frozen parts that stay frozen.
+
+The released forward is the LLM's cross-entropy alone: `ctc_weight` and `detach_ctc_decoder` are read by nobody, and
+`model.train()` switches dropout back on in frozen modules. The subclass here adds both; its state-dict keys are the
+original's, so what it trains loads in an unmodified `funasr.AutoModel`.
+"""
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from funasr import AutoModel
+from funasr.download.download_model_from_hub import download_model
+from funasr.models.fun_asr_nano.checkpoint_utils import normalize_checkpoint_state
+from funasr.models.fun_asr_nano.model import FunASRNano
+from funasr.register import tables
+from torch import nn
+
+from data.errors import UserError
+from local.batches import IGNORED
+
+NAME = "FunASRNanoWithCTC"
+STOCK_NAME = "FunASRNano"
+LORA = ("lora_A", "lora_B")
+
+
+@tables.register("model_classes", NAME)
+class FunASRNanoWithCTC(FunASRNano):
+    """`FunASRNano` whose forward returns sums of both losses, each with the count that it is to be divided by."""
+
+    llm_weight: float = 1.0
+
+    def encode(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Frames (batch, frames, 560) → (batch, frames, dim) and lengths; kept for the CTC branch.
+
+        The encoder scales its input in place, hence the copy. What it says of padding is set to zero: the adaptor joins
+        frames in groups, and a group across an utterance's end must be what it is when the utterance stands alone.
+        """
+        encoded, lengths = self.audio_encoder(speech.clone(), speech_lengths)
+        inside = torch.arange(encoded.shape[1], device=encoded.device) < lengths[:, None]
+        self.encoded = encoded * inside[..., None], lengths
+        return self.encoded
+
+    def forward(self, **batch: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One batch of `local.batches.collate` → {"llm": sum, "llm_count": tokens, "ctc": sum, "ctc_count": tokens}.
+
+        Sums and not means, so that several processes and accumulation steps can be divided by their common count.
+        """
+        losses: dict[str, torch.Tensor] = {}
+        if self.llm_weight:
+            losses |= self._llm_loss(batch)
+        else:
+            self.encode(batch["speech"], batch["speech_lengths"])
+        if self.ctc_weight:
+            losses |= self._ctc_loss(batch)
+        return losses
+
+    def _llm_loss(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        names = ("speech", "speech_lengths", "input_ids", "attention_mask", "labels_ids", "fbank_beg", "fake_token_len")
+        mean, _, _ = super().forward(**{name: batch[name] for name in names})
+        count = (batch["labels_ids"][:, 1:] != IGNORED).sum()  # the first position predicts the second label
+        return {"llm": mean * count, "llm_count": count}
+
+    def _ctc_loss(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        hidden, lengths = self.ctc_hidden()
+        log_probs = F.log_softmax(self.ctc.ctc_lo(hidden).float(), dim=-1).transpose(0, 1)
+        targets, target_lengths = batch["ctc_targets"], batch["ctc_target_lengths"]
+        total = F.ctc_loss(
+            log_probs, targets, lengths, target_lengths, blank=self.blank_id, reduction="sum", zero_infinity=True
+        )
+        return {"ctc": total, "ctc_count": target_lengths.sum()}
+
+    def ctc_hidden(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the CTC output layer sees of the batch that was encoded last: (batch, frames, dim) and lengths."""
+        encoded, lengths = self.encoded
+        if self.detach_ctc_decoder:
+            encoded = encoded.detach()
+        return self.ctc_decoder(encoded, lengths)
+
+    def train(self, mode: bool = True) -> FunASRNanoWithCTC:
+        """A module without a trainable tensor stays in eval mode: frozen means no dropout either."""
+        super().train(mode)
+        for module in self.children():
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.eval()
+        return self
+
+
+def build(
+    model_dir: str, checkpoint: str | Path | None, overrides: dict, device: str = "cpu"
+) -> tuple[FunASRNanoWithCTC, dict]:
+    """The model of a FunASR folder (or hub name) as our subclass, in fp32, with `checkpoint` (None: the folder's own).
+
+    Returns the model and FunASR's resolved settings, among them `tokenizer` and `frontend`.
+    """
+    settings = download_model(model=str(model_dir), device=device)
+    if settings.get("model") != STOCK_NAME:
+        raise UserError(f"{model_dir}: config.yaml says model: {settings.get('model')}, and {STOCK_NAME} is needed")
+    released = settings.pop("init_param", None)
+    settings |= {"model": NAME, "model_conf": {}, "disable_log": True, "ncpu": torch.get_num_threads()}
+    settings["frontend_conf"] = {**settings["frontend_conf"], "dither": 0.0}  # features must repeat
+    for section, values in overrides.items():
+        settings[section] = {**settings.get(section, {}), **values} if isinstance(values, dict) else values
+    settings["llm_conf"] = {**settings["llm_conf"], "llm_dtype": "fp32"}
+    model, settings = AutoModel.build_model(**settings)
+    path = checkpoint or released
+    if path is not None:
+        load(model, path)
+    return model, settings
+
+
+def load(model: nn.Module, path: str | Path) -> None:
+    """Fill every tensor of `model` but fresh LoRA adapters from a checkpoint; anything missing or misshapen is an error."""
+    try:
+        state = normalize_checkpoint_state(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises a different type for every way a file can be broken
+        raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); copy or train it again") from error
+    wanted = model.state_dict()
+    missing = [name for name in wanted if name not in state and name.rsplit(".", 1)[-1] not in LORA]
+    misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
+    if any(name.startswith(("ctc.", "ctc_decoder.")) for name in missing):
+        raise UserError(f"{path}: holds no CTC tensors (first: {missing[0]}); take the copy on ModelScope, which has them")
+    if missing:
+        raise UserError(f"{path}: {len(missing)} tensors are missing (first: {missing[0]}); is it of this model?")
+    if misshapen:
+        name = misshapen[0]
+        raise UserError(
+            f"{path}: {name} is {tuple(state[name].shape)} and the model has {tuple(wanted[name].shape)}; is it of this model?"
+        )
+    model.load_state_dict({name: state.get(name, tensor) for name, tensor in wanted.items()})

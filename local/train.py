@@ -1,0 +1,194 @@
+"""Train one stage: `python local/train.py --config conf/stage1_encoder_adapt.yaml --model_dir DIR --init CKPT|released
+--train JSONL --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun where there are several processes.
+
+Composes the parts: build, contract, loop, hand on. An interrupted run goes on from its last finished epoch.
+FunASR's own trainer is not used: it cannot run on CPU, saves in place, loses data in silence and never computes a CER.
+"""
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python local/train.py`: the top folder, not local/, must be first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+
+import torch
+import yaml
+
+from data.errors import UserError, run
+from data.files import write_text
+from data.manifest import read_rows
+from local import checkpoint, distributed
+from local.batches import Featuriser, Utterances
+from local.config import StageConfig, load_stage
+from local.contract import check_frozen, declare, frozen_digest
+from local.dev_score import DevScore, choose, score_dev
+from local.distributed import World
+from local.left_out import trainable_rows
+from local.loop import Loop
+from local.metrics_log import MetricsLog, describe
+from local.nano import build
+
+
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, required=True, help="the stage's YAML")
+    parser.add_argument("--model_dir", required=True, help="the released model: a FunASR folder or a hub name")
+    parser.add_argument("--init", required=True, help="checkpoint to start from, or `released`")
+    parser.add_argument("--train", type=Path, required=True, help="training JSONL")
+    parser.add_argument("--dev", type=Path, required=True, help="training JSONL of the dev set")
+    parser.add_argument("--output_dir", type=Path, required=True, help="the stage's own folder")
+    parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
+    arguments, rest = parser.parse_known_args(argv)
+    for word in rest:
+        if not word.startswith("++"):
+            parser.error(f"unknown argument {word!r}: settings are replaced as ++section.key=value")
+    return arguments, rest
+
+
+class Stage:
+    """One stage on one process: its model, data and logs."""
+
+    def __init__(self, config: StageConfig, arguments: argparse.Namespace, world: World) -> None:
+        self.config, self.folder, self.world = config, arguments.output_dir, world
+        torch.manual_seed(config.seed)  # LoRA's A
+        start = None if arguments.init == "released" else arguments.init
+        self.model, settings = build(arguments.model_dir, start, overrides(config), str(world.device))
+        self.model.llm_weight = config.llm_weight
+        self.model.llm_dtype = compute_dtype(world.device)
+        self.model.to(world.device)
+        self.tokenizer = settings["tokenizer"]
+        self.groups = declare(self.model, config.stage.groups)
+        self.frozen = frozen_digest(self.model)
+        featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
+        rows, self.left_out = trainable_rows(read_rows(arguments.train), config.dataset_conf.max_source_length)
+        self.train_data = Utterances(rows, featuriser)
+        self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
+        self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
+
+    def score(self) -> DevScore:
+        return score_dev(self.model, self.tokenizer, self.dev_data, self.config, self.world)
+
+    def rank(self, score: DevScore) -> float:
+        """What the best epoch has least of: dev CER, of both branches where both are trained."""
+        return (score.cer_llm + score.cer_ctc) / 2 if self.config.ctc_weight else score.cer_llm
+
+
+def overrides(config: StageConfig) -> dict:
+    """The stage's settings that FunASR reads when it builds the model."""
+    sections = ("audio_encoder_conf", "audio_adaptor_conf", "ctc_decoder_conf", "llm_conf")
+    settings = {name: dataclasses.asdict(getattr(config, name)) for name in sections}
+    return settings | {"ctc_weight": config.ctc_weight, "detach_ctc_decoder": config.detach_ctc_decoder}
+
+
+def compute_dtype(device: torch.device) -> str:
+    """bf16 where the GPU has it; weights that train stay fp32 either way."""
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def announce(stage: Stage, log: MetricsLog) -> None:
+    """What is trained and on what, before the first step."""
+    for group, counts in stage.groups.items():
+        state = "trained" if counts["trainable"] else "frozen"
+        log.say(f"{group}: {state}, {counts['parameters']:,} parameters in {counts['tensors']} tensors")
+    hours = sum(row["speech_length"] for row in stage.train_data.rows) * 0.06 / 3600
+    log.say(f"train {len(stage.train_data)} utterances, {hours:.2f} h; dev {len(stage.dev_data)} utterances; "
+            f"{stage.world.size} process(es) on {stage.world.device.type}")  # fmt: skip
+    if stage.left_out:
+        path = stage.folder / "left_out.jsonl"
+        write_text(path, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in stage.left_out))
+        log.say(f"left out {len(stage.left_out)} utterances, listed with the reason in {path}")
+
+
+def train(stage: Stage) -> None:
+    """All epochs that are still to be done, then the checkpoint to hand on."""
+    resumed = stage.epochs.resume(stage.model)
+    log = MetricsLog(stage.folder, stage.config.stage.name, max(len(stage.epochs.scores) - 1, 0)) if stage.world.is_main else None
+    if log:
+        write_text(stage.folder / "config.yaml", yaml.safe_dump(dataclasses.asdict(stage.config), sort_keys=False, allow_unicode=True))
+        announce(stage, log)
+    loop = Loop(stage.model, stage.train_data, stage.config, stage.world, log)
+    if resumed:
+        loop.load(resumed)
+    else:
+        finish_epoch(stage, loop, log, 0)
+    for epoch in range(len(stage.epochs.scores), stage.config.train_conf.max_epoch + 1):
+        seed = hashlib.sha256(f"{stage.config.seed}/{epoch}/{stage.world.rank}".encode()).digest()
+        torch.manual_seed(int.from_bytes(seed[:8], "little") >> 1)  # dropout repeats after a kill
+        stage.model.train()
+        loop.run(epoch)
+        finish_epoch(stage, loop, log, epoch)
+    check_frozen(stage.model, stage.frozen)
+    stage.world.wait()
+    hand_on_best(stage, log)
+
+
+def finish_epoch(stage: Stage, loop: Loop, log: MetricsLog | None, epoch: int) -> None:
+    """Score on dev, tell, save. Epoch 0 is the start, before any step."""
+    score = stage.score()
+    stage.epochs.scores = stage.epochs.scores[:epoch]
+    values = score.asdict() | {"rank": stage.rank(score)}
+    if not log:
+        stage.epochs.scores.append(values)
+        return
+    name = f"epoch {epoch}/{stage.config.train_conf.max_epoch}" if epoch else "epoch 0 (start)"
+    log.say(f"{name} dev {describe(score.asdict())} CER {score.cer_llm:.2f} % (LLM) {score.cer_ctc:.2f} % (CTC)")
+    log.numbers("dev", epoch, loop.update, score.asdict())
+    stage.epochs.record(stage.model, values, loop.state())
+
+
+def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
+    """The best epoch, or the average of the best ones where that is better on dev."""
+    epochs = stage.epochs
+    best = epochs.best(1)[0]
+    chosen, values = f"epoch {best}", epochs.scores[best]
+    tensors = checkpoint.read(epochs.file(best))
+    several = epochs.best(stage.config.train_conf.avg_nbest_model)
+    if len(several) > 1:
+        checkpoint.install(stage.model, averaged := checkpoint.average([epochs.file(epoch) for epoch in several]))
+        score = stage.score()
+        if stage.rank(score) < values["rank"]:
+            chosen, values, tensors = f"average of epochs {sorted(several)}", score.asdict(), averaged
+    checkpoint.install(stage.model, tensors)
+    if log:
+        write_summary(stage, chosen, values)
+        path = checkpoint.hand_on(stage.model, stage.folder)
+        log.say(f"hands on {path}: {chosen}, dev {describe(values)} CER {values['cer_llm']:.2f} % (LLM) {values['cer_ctc']:.2f} % (CTC)")
+        log.close()
+    stage.world.wait()
+
+
+def write_summary(stage: Stage, chosen: str, values: dict[str, float]) -> None:
+    """For the gates and the report: what the stage started from, what it hands on, what it trained."""
+    content = {
+        "chosen": chosen,
+        "before": stage.epochs.scores[0],
+        "after": {name: value for name, value in values.items() if name != "rank"},
+        "gate": dataclasses.asdict(stage.config.gate),
+        "groups": stage.groups,
+    }
+    write_text(stage.folder / "summary.json", json.dumps(content, indent=1))
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments, settings = parse(argv)
+    logging.getLogger().setLevel(logging.WARNING)
+    config = load_stage(arguments.config, settings)
+    world = distributed.join(arguments.device)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
+    try:
+        train(Stage(config, arguments, world))
+    finally:
+        distributed.leave(world)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))
