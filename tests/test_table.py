@@ -1,0 +1,150 @@
+"""The final table: what it prints of results.json files, gates at their edges, controls, gaps."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.errors import UserError
+from local import table
+from local.gates import gate_lines
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def score(cer: float | None, kwer: float | None = None) -> dict:
+    return {"cer": cer, "ref": 2000, "utterances": 150, "keywords": {"kwer": kwer, "total": 160}}
+
+
+def results(cer: float, gate: dict | None = None) -> dict:
+    """A results.json whose rates all follow from `cer`."""
+    sets = {
+        "calls_dev": {"llm": score(cer, cer / 2), "ctc": score(cer + 1)},
+        "calls_test": {"llm": score(cer, cer / 2), "ctc": score(cer + 1), "other_audio": score(98.5, 99.0)},
+        "telephone_test": {"llm": score(cer + 2), "ctc": score(cer + 3)},
+        "guard": {"llm": score(cer + 4), "ctc": score(cer + 5)},
+    }
+    return {
+        "normaliser": "n/1", "sets": sets, "blind_kwer": 80.0, "gate": gate,
+        "loss_before": {"llm": 1.0, "ctc": 2.0, "total": 2.0}, "loss": {"llm": 0.5, "ctc": 1.5, "total": 1.3},
+    }  # fmt: skip
+
+
+STAGES = {
+    "8k_telephone/baseline": results(80.0),
+    "8k_telephone/stage1_encoder": results(50.0, {"loss": "total", "loss_drop": 0.3, "cer": 10.0}),
+    "8k_telephone/stage2_adapter": results(40.0, {"loss": "ctc", "loss_drop": 0.4, "cer": 8.0, "kwer": None}),
+    "8k_telephone/stage3_lora": results(6.0, {"cer": 8.0, "kwer": 5.0}),
+    "controls/stage1_clean": results(70.0),
+}
+
+
+@pytest.fixture
+def exp_dir(tmp_path: Path) -> Path:
+    for folder, content in STAGES.items():
+        save(tmp_path / folder, content)
+    return tmp_path
+
+
+def save(folder: Path, content: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def rows(exp_dir: Path) -> dict[str, list[str]]:
+    """The printed Markdown tables, read back: first cell -> the others."""
+    lines = [line for line in table.report(exp_dir) if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {first: others for first, *others in cells}
+
+
+def test_every_stage_has_its_six_rates(exp_dir: Path) -> None:
+    printed = rows(exp_dir)
+    assert printed["test sets, %"] == list(table.COLUMNS)
+    assert printed["baseline"] == ["80.00", "81.00", "40.00", "82.00", "83.00", "84.00"]
+    assert printed["stage 3"] == ["6.00", "7.00", "3.00", "8.00", "9.00", "10.00"]
+
+
+def test_controls_stand_under_the_same_columns(exp_dir: Path) -> None:
+    printed = rows(exp_dir)
+    assert printed["stage 1, clean audio"] == ["70.00", "71.00", "35.00", "72.00", "73.00", "74.00"]
+    assert printed["stage 3, other audio"] == ["98.50", "-", "99.00", "-", "-", "-"]
+    assert printed["keywords guessed blind"] == ["-", "-", "80.00", "-", "-", "-"]
+
+
+def test_columns_are_even(exp_dir: Path) -> None:
+    lines = [line for line in table.report(exp_dir) if line.startswith("|")]
+    assert len({len(line) for line in lines[:6]}) == 1
+
+
+def test_gates_are_met_or_missed_with_what_to_try(exp_dir: Path) -> None:
+    lines = [line for line in table.report(exp_dir) if line.startswith("- ")]
+    assert [(line[2:9], "MISSED. Try: " in line, line.endswith("met")) for line in lines] == [
+        ("stage 1", False, True),
+        ("stage 1", True, False),
+        ("stage 2", True, False),
+        ("stage 2", True, False),
+        ("stage 3", False, True),
+        ("stage 3", False, True),
+    ]
+    assert "total loss on dev 2.000 -> 1.300 (-35.0 %), wanted down by 30 %" in lines[0]
+    assert "conf/stage2_adapter_align.yaml" in lines[2]
+
+
+@pytest.mark.parametrize(("rate", "verdict"), [(7.9999, ": met"), (8.0, "MISSED"), (None, ": not measured")])
+def test_a_gate_is_judged_on_the_unrounded_rate(rate: float | None, verdict: str) -> None:
+    stage = {"gate": {"cer": 8.0}, "sets": {"calls_dev": {"llm": score(rate)}}}
+    assert verdict in next(gate_lines("3", stage))
+
+
+def test_a_gate_without_dev_set_or_ctc_branch_is_not_measured() -> None:
+    gate = {"loss": "ctc", "loss_drop": 0.4, "kwer": 5.0}
+    stage = {"gate": gate, "sets": {}, "loss": {"ctc": None}, "loss_before": {"ctc": None}}
+    assert [line.endswith("not measured") for line in gate_lines("2", stage)] == [True, True]
+
+
+def test_stages_and_sets_that_were_not_scored_are_dashes(exp_dir: Path) -> None:
+    (exp_dir / "8k_telephone/stage2_adapter/results.json").unlink()
+    own_calls_only = copy.deepcopy(STAGES["8k_telephone/stage3_lora"])
+    del own_calls_only["sets"]["guard"], own_calls_only["sets"]["telephone_test"]
+    own_calls_only["sets"]["calls_test"]["llm"]["keywords"]["kwer"] = None
+    save(exp_dir / "8k_telephone/stage3_lora", own_calls_only)
+    printed = rows(exp_dir)
+    assert printed["stage 2"] == ["-"] * 6
+    assert printed["stage 3"] == ["6.00", "7.00", "n/a", "-", "-", "-"]
+
+
+def test_sizes_of_the_test_sets(exp_dir: Path) -> None:
+    text = "\n".join(table.report(exp_dir))
+    assert "Scored on: calls 150 utterances, 2,000 characters, 160 keywords; general telephone 150" in text
+
+
+def test_scores_of_two_normalisers_are_not_compared(exp_dir: Path) -> None:
+    save(exp_dir / "8k_telephone/stage3_lora", STAGES["8k_telephone/stage3_lora"] | {"normaliser": "n/2"})
+    with pytest.raises(UserError, match=r"stage3_lora.* by n/2"):
+        list(table.report(exp_dir))
+
+
+def test_nothing_scored_is_one_line_for_the_user(tmp_path: Path) -> None:
+    command = [sys.executable, str(TOP / "local" / "table.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: no results.json under") and done.stderr.count("\n") == 1
+
+
+def test_broken_results_are_named(exp_dir: Path) -> None:
+    path = exp_dir / "8k_telephone/stage1_encoder/results.json"
+    path.write_text('{"sets":', encoding="utf-8")
+    with pytest.raises(UserError, match="stage1_encoder"):
+        list(table.report(exp_dir))
+
+
+def test_the_command_prints_from_any_folder(exp_dir: Path) -> None:
+    command = [sys.executable, str(TOP / "local" / "table.py"), "."]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=exp_dir, check=True)
+    assert done.stdout.splitlines()[0].startswith("| test sets, %")
