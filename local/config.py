@@ -79,7 +79,7 @@ class Llm:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` utterances."""
+    """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows."""
 
     batch_size: int = 8192
     batch_size_utts: int = 64

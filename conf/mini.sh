@@ -1,0 +1,25 @@
+# The built-in experiment: Mandarin made by a speech synthesiser, a small Fun-ASR-Nano that plays the released model.
+# Needs no data and no GPU. It shows that the recipe works and what each stage is for, not what the real model reaches.
+: "${MODEL:=local/mini/model}"
+: "${MINI_GENERAL_TRAIN:=1600}"
+: "${MINI_GENERAL_DEV:=100}"
+: "${MINI_GENERAL_TEST:=100}"
+: "${MINI_CALLS_TRAIN:=600}"
+: "${MINI_CALLS_DEV:=100}"
+: "${MINI_CALLS_TEST:=200}"
+: "${GENERAL_TRAIN:=$OUTPUT_ROOT/mini/general/train.jsonl}"
+: "${GENERAL_DEV:=$OUTPUT_ROOT/mini/general/dev.jsonl}"
+: "${GENERAL_TEST:=$OUTPUT_ROOT/mini/general/test.jsonl}"
+: "${CALLS_TRAIN:=$OUTPUT_ROOT/mini/calls/train.jsonl}"
+: "${CALLS_DEV:=$OUTPUT_ROOT/mini/calls/dev.jsonl}"
+: "${CALLS_TEST:=$OUTPUT_ROOT/mini/calls/test.jsonl}"
+: "${KEYWORDS:=$OUTPUT_ROOT/mini/keywords.txt}"
+: "${CONTROLS:=1}"
+: "${DEV_CAP:=40}"
+
+# A model of a few million parameters takes larger steps and smaller batches than one of 868.9 million.
+small="++dataset_conf.batch_size_utts=16 ++dataset_conf.num_workers=0 ++train_conf.log_interval=20"
+: "${STAGE1_SET:=$small ++train_conf.max_epoch=4 ++optim_conf.lr=1e-3 ++scheduler_conf.warmup_steps=50}"
+: "${STAGE2_SET:=$small ++train_conf.max_epoch=3 ++optim_conf.lr=1e-3 ++scheduler_conf.warmup_steps=50}"
+small="$small ++train_conf.accum_grad=1"
+: "${STAGE3_SET:=$small ++train_conf.max_epoch=6 ++optim_conf.lr=2e-3 ++scheduler_conf.warmup_steps=20}"

@@ -1,0 +1,191 @@
+"""The experiment: its variables, its folders, and what its output folder remembers. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import UserError
+from data.files import write_text
+from local.spelling import nearest
+
+TOP = Path(__file__).resolve().parents[1]
+BUILT_IN = "conf/mini.sh"
+MEMORY = "experiment.json"
+STAGE_FOLDERS = {"baseline": "baseline", "1": "stage1_encoder", "2": "stage2_adapter", "3": "stage3_lora"}
+STAGE_FILES = {
+    "1": "conf/stage1_encoder_adapt.yaml",
+    "2": "conf/stage2_adapter_align.yaml",
+    "3": "conf/stage3_lora_domain.yaml",
+}
+MACHINE = {
+    "DEVICE",
+    "NPROC",
+    "NNODES",
+    "NODE_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+    "JOBS",
+    "CUDA_VISIBLE_DEVICES",
+}
+ASSIGNMENT = re.compile(r"""^\s*(?::\s+["']?\$\{|export\s+)?([A-Z_][A-Z0-9_]*):?=""")
+SOURCED = re.compile(r"(?:^|\s)(?:source|\.)\s+(\S+)")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment: the values of its variables, with the folders and files that follow from them."""
+
+    values: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    @property
+    def root(self) -> Path:
+        """The output folder; a relative OUTPUT_ROOT counts from the top folder."""
+        return TOP / (self["OUTPUT_ROOT"] or "exp_output")
+
+    @property
+    def stages(self) -> Path:
+        """The folder that holds a folder for each stage."""
+        return self.root / "exp" / "8k_telephone"
+
+    @property
+    def built_in(self) -> bool:
+        """Whether stage 0 makes the corpora itself."""
+        return bool(self["MINI_GENERAL_TRAIN"])
+
+    @property
+    def released(self) -> bool:
+        """Whether stage 3 starts from the released model, without stages 1 and 2."""
+        return self["INIT"] == "released"
+
+    def folder(self, stage: str) -> Path:
+        """Where a stage (`0`, `baseline`, `1`, `2`, `3`, `control`) puts what it makes."""
+        if stage == "0":
+            return self.root / "data"
+        if stage == "control":
+            return self.root / "exp" / "controls" / "stage1_clean"
+        return self.stages / STAGE_FOLDERS[stage]
+
+    def rows(self, name: str) -> Path:
+        """A file of rows that stage 0 makes, such as `real_8k_telephone/train`."""
+        return self.root / "data" / f"{name}.jsonl"
+
+    def data_rows(self) -> list[Path]:
+        """All row files that stage 0 makes in this experiment."""
+        names = [f"real_8k_telephone/{split}" for split in ("train", "dev", "test")]
+        if not self.released:
+            names += ["simulated_8k_telephone/train", "simulated_8k_telephone/dev"]
+        if self["GENERAL_TEST"]:
+            names += ["simulated_8k_telephone/test", "general_16k/test"]
+        return [self.rows(name) for name in names]
+
+    def corpora(self) -> list[str]:
+        """The variables whose corpora stage 0 reads."""
+        general = ["GENERAL_TEST"] if self.released else ["GENERAL_TRAIN", "GENERAL_DEV", "GENERAL_TEST"]
+        names = [*general, "CALLS_TRAIN", "CALLS_DEV", "CALLS_TEST"]
+        return [name for name in names if self[name] or name not in ("GENERAL_TEST", "CALLS_TEST")]
+
+    def checkpoint_note(self, stage: str) -> Path:
+        """The text file that names what a finished stage hands on."""
+        return self.stages / f"stage{stage}_checkpoint.txt"
+
+    def overrides(self, stage: str) -> list[str]:
+        """The `++key=value` words over a stage's YAML file."""
+        own = "1" if stage == "control" else stage
+        words = [f"++seed={self['SEED']}", f"++train_conf.dev_utterances={self['DEV_CAP']}"]
+        return words + self[f"STAGE{own}_SET"].split()
+
+    def command(self, words: str) -> str:
+        """The command line that a message recommends; it works in this output folder."""
+        chosen = self["OUTPUT_ROOT"]
+        prefix = f"OUTPUT_ROOT={shlex.quote(chosen)} " if chosen not in ("", "exp_output") else ""
+        return f"{prefix}bash run_experiment.sh {words}"
+
+
+def recall(environ: Mapping[str, str]) -> list[str]:
+    """Shell lines that choose CONFIG and bring back the variables that the output folder remembers.
+
+    Raises:
+        UserError: no such configuration, another than the folder's, or a variable in it that nothing reads.
+    """
+    experiment = Experiment(environ)
+    memory = read_memory(experiment.root)
+    remembered = str(memory.get("config", ""))
+    config = find_config(environ.get("CONFIG") or remembered or BUILT_IN)
+    if remembered and config != remembered:
+        raise UserError(
+            f"{shown_path(experiment.root)} holds an experiment of {remembered}, not of {config}: "
+            f"choose another folder (OUTPUT_ROOT=exp_other), or go on with CONFIG={remembered}"
+        )
+    known = known_variables()
+    check_variables(TOP / config, known | MACHINE)
+    given = sorted(name for name in known - MACHINE if name in environ)
+    back = {name: value for name, value in memory.get("given", {}).items() if name not in environ}
+    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), **back}
+    return [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
+
+
+def find_config(name: str) -> str:
+    """`mini` or a path, as a path: relative to the top folder when inside it."""
+    for candidate in (TOP / name, TOP / "conf" / f"{name}.sh"):
+        if candidate.is_file():
+            return shown_path(candidate)
+    raise UserError(f"CONFIG={name}: neither {TOP / name} nor conf/{name}.sh is a file")
+
+
+def known_variables() -> set[str]:
+    """The names in conf/defaults.sh: all variables that an experiment has."""
+    return {name for _, _, name in assignments(TOP / "conf" / "defaults.sh")}
+
+
+def check_variables(config: Path, known: set[str]) -> None:
+    """Refuse a variable that nothing reads. Names in lower case are a file's own helpers."""
+    for path, line, name in assignments(config):
+        if name not in known:
+            raise UserError(
+                f"{shown_path(path)}:{line}: unknown variable {name}{nearest(name, sorted(known))}"
+            )
+
+
+def assignments(path: Path) -> Iterator[tuple[Path, int, str]]:
+    """(file, line, name) of each variable that a shell file, or one that it sources, sets."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        code = re.sub(r"(^|\s)#.*", "", line)
+        if match := ASSIGNMENT.match(code):
+            yield path, number, match[1]
+        for other in SOURCED.findall(code):
+            if (TOP / other).is_file():
+                yield from assignments(TOP / other)
+
+
+def read_memory(root: Path) -> dict:
+    """What the output folder remembers; empty when it is new."""
+    path = root / MEMORY
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(
+            f"{shown_path(path)} is damaged: remove it and name the configuration with CONFIG=…"
+        ) from None
+
+
+def remember(experiment: Experiment) -> None:
+    """Write down which configuration, and which variables from the environment, this folder is made with."""
+    given = {name: experiment[name] for name in experiment["GIVEN"].split()}
+    memory = {"config": experiment["CONFIG"], "given": given}
+    if memory != read_memory(experiment.root):
+        write_text(experiment.root / MEMORY, json.dumps(memory, ensure_ascii=False, indent=1) + "\n")
+
+
+def shown_path(path: Path) -> str:
+    """A path for people and for checkpoint notes: relative to the top folder when inside it."""
+    return str(path.relative_to(TOP)) if path.is_relative_to(TOP) else str(path)

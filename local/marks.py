@@ -1,0 +1,225 @@
+"""A stage's mark: begun or finished, and the tables of what it was made from. Standard library only.
+
+Two tables, because they go stale apart: `work` (data or training; days to make again) and `scores` (minutes).
+A changed source file is noted, no more: it is no reason to stop a run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from data.errors import UserError
+from data.files import write_text
+from local import fingerprint
+from local.experiment import STAGE_FILES, TOP, Experiment, shown_path
+from local.fingerprint import Table
+
+MODEL_PARTS = ("config.yaml", "model.pt")
+NO_MATTER = ("gate.", "dataset_conf.num_workers", "train_conf.log_interval")  # to the tensors that come out
+SETS = ("real_8k_telephone/dev", "real_8k_telephone/test", "simulated_8k_telephone/test", "general_16k/test")
+UPSTREAM = ("training rows", "dev rows", "the model it starts from")  # what an earlier stage makes
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about a stage, and what to tell the user."""
+
+    verdict: Literal["run", "continue", "skip"]
+    reason: str
+    notes: list[str] = field(default_factory=list)
+
+
+def title(name: str) -> str:
+    """`stage 1`, `baseline`, `control`."""
+    return f"stage {name}" if name.isdigit() else name
+
+
+def mark_path(experiment: Experiment, name: str) -> Path:
+    """A hidden file in the stage's own folder: it goes where the folder goes."""
+    return experiment.folder(name) / ".stage.json"
+
+
+def read(experiment: Experiment, name: str) -> dict:
+    """A stage's mark; empty when it has never begun."""
+    path = mark_path(experiment, name)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{shown_path(path)} is damaged: {experiment.command(f'clean {name}')}") from None
+
+
+def write(experiment: Experiment, name: str, state: Literal["begun", "finished"]) -> None:
+    """Mark a stage. A finished one keeps the tables it began with: later changes were not used."""
+    tables = read(experiment, name) if state == "finished" else {}
+    mark = {
+        "state": state,
+        "time": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
+        "work": tables.get("work") or work(experiment, name),
+        "scores": tables.get("scores") or scores(experiment, name),
+        "sources": tables.get("sources") or source_table(name),
+    }
+    write_text(mark_path(experiment, name), json.dumps(mark, ensure_ascii=False, indent=1) + "\n")
+
+
+def decide(experiment: Experiment, name: str) -> Decision:
+    """Run, go on or skip.
+
+    Raises:
+        UserError: the stage was begun or finished with other settings or inputs than today's.
+    """
+    mark = read(experiment, name)
+    if not mark:
+        return Decision("run", "not run yet")
+    refuse_changes(experiment, name)
+    notes = changed_sources(name, mark)
+    if mark["state"] == "begun":
+        return Decision("continue", f"begun {mark['time']} and not finished: goes on", notes)
+    gone = [path for path in outputs(experiment, name) if not path.is_file()]
+    if gone:
+        return Decision(
+            "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is gone: made again", notes
+        )
+    return Decision("skip", f"finished {mark['time']}, inputs and settings unchanged: skipped", notes)
+
+
+def refuse_changes(experiment: Experiment, name: str, upstream: bool = True) -> None:
+    """Stop when today's tables differ from a stage's mark, naming what changed and the two ways on.
+
+    Without `upstream`, what earlier stages make is left out: they are going to make it anew.
+    """
+    mark = read(experiment, name)
+    folder = experiment.folder(name)
+    scored = (folder / "results.json").exists() or (folder / "decode").exists()
+    for part, make, to_clean in (("work", work, name), ("scores", scores, "scores")):
+        if not mark or (part == "scores" and not (scored and upstream)):
+            continue
+        skipped = () if upstream else UPSTREAM
+        changes = fingerprint.differences(mark[part], make(experiment, name), skipped)
+        if changes:
+            what = "scored" if part == "scores" else mark["state"]
+            raise UserError(
+                f"{title(name)} was {what} {mark['time']} with other settings: {'; '.join(changes)}. "
+                f"Put that back, or give up what it made: {experiment.command(f'clean {to_clean}')}"
+            )
+
+
+def require_predecessor(experiment: Experiment, name: str) -> None:
+    """Stop when what a stage starts from is not there, with the command that makes it."""
+    needed = {"0": [], "2": ["0", "1"], "3": ["0", "1", "2"]}.get(name, ["0"])
+    if name == "3" and experiment.released:
+        needed = ["0"]
+    missing = [other for other in needed if read(experiment, other).get("state") != "finished"]
+    if missing:
+        found = "was begun, but is not finished" if read(experiment, missing[0]) else "has not been run"
+        command = experiment.command(f"{missing[0]} {missing[-1]}")
+        raise UserError(
+            f"{title(name)} starts from what stage {missing[0]} makes, and that {found}: {command}"
+        )
+
+
+def outputs(experiment: Experiment, name: str) -> list[Path]:
+    """The files that a finished stage has left."""
+    folder = experiment.folder(name)
+    if name == "0":
+        return experiment.data_rows()
+    if name == "baseline":
+        return [folder / "results.json"]
+    own = [folder / "model.pt", folder / "results.json"]
+    return [*own, experiment.checkpoint_note(name)] if name != "control" else own
+
+
+def work(experiment: Experiment, name: str) -> Table:
+    """What the data or the training of a stage depends on."""
+    if name == "0":
+        return data_table(experiment)
+    if name == "baseline":
+        return {"MODEL": model_digest(experiment)}
+    settings = stage_settings(experiment, name)
+    table = {key: value for key, value in settings.items() if not key.startswith(NO_MATTER)}
+    corpus = "real_8k_telephone" if name == "3" else "simulated_8k_telephone"
+    if name == "control":
+        table["GENERAL_TRAIN"] = corpus_digest(experiment, "GENERAL_TRAIN")
+    else:
+        table["training rows"] = fingerprint.digest(experiment.rows(f"{corpus}/train"))
+    table["dev rows"] = fingerprint.digest(experiment.rows(f"{corpus}/dev"))
+    table["the model it starts from"] = start_digest(experiment, name)
+    return table
+
+
+def stage_settings(experiment: Experiment, name: str) -> Table:
+    """A stage's YAML file with the overrides of this experiment; the control has those of stage 1."""
+    file = STAGE_FILES["1" if name == "control" else name]
+    return fingerprint.overridden(fingerprint.flatten_yaml(TOP / file), experiment.overrides(name))
+
+
+def data_table(experiment: Experiment) -> Table:
+    """What stage 0 depends on."""
+    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE"]
+    if experiment.built_in:
+        names += [
+            f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")
+        ]
+    table = {name: experiment[name] for name in names}
+    channel = fingerprint.flatten_yaml(TOP / "conf" / "telephone_channel.yaml")
+    table |= {f"telephone_channel.yaml {key}": value for key, value in channel.items()}
+    table |= {name: corpus_digest(experiment, name) for name in experiment.corpora()}
+    return table
+
+
+def corpus_digest(experiment: Experiment, name: str) -> str:
+    """A corpus by its path and content; one that stage 0 itself makes, by its path alone."""
+    path = TOP / experiment[name]
+    if path.is_relative_to(experiment.root):
+        return f"OUTPUT_ROOT/{path.relative_to(experiment.root)}"
+    return f"{shown_path(path)} ({fingerprint.digest(path)})"
+
+
+def model_digest(experiment: Experiment) -> str:
+    """The released model: its name on the hub, or the folder's config and weights."""
+    folder = TOP / experiment["MODEL"]
+    if not folder.is_dir():
+        return experiment["MODEL"]
+    return f"{experiment['MODEL']} ({fingerprint.digest(folder, MODEL_PARTS)})"
+
+
+def start_digest(experiment: Experiment, name: str) -> str:
+    """What a stage starts from: the released model, or what the stage before hands on."""
+    if name in ("1", "control") or experiment.released:
+        return model_digest(experiment)
+    return fingerprint.digest(experiment.folder(str(int(name) - 1)) / "model.pt")
+
+
+def scores(experiment: Experiment, name: str) -> Table:
+    """What the scores of a stage depend on beside its checkpoint."""
+    if name == "0":
+        return {}
+    table = {f"{rows}.jsonl": fingerprint.digest(experiment.rows(rows)) for rows in SETS}
+    keywords = experiment["KEYWORDS"]
+    table["KEYWORDS"] = fingerprint.digest(TOP / keywords) if keywords else ""
+    if name in STAGE_FILES:
+        settings = stage_settings(experiment, name)
+        table |= {key: value for key, value in settings.items() if key.startswith("gate.")}
+    return table
+
+
+def source_table(name: str) -> Table:
+    """The source files that take part in a stage."""
+    rooms = ["data"] if name == "0" else ["data", "local"]
+    files = sorted(path for room in rooms for path in (TOP / room).glob("*.py"))
+    return {shown_path(path): fingerprint.digest_file(path) for path in files}
+
+
+def changed_sources(name: str, mark: dict) -> list[str]:
+    """One note that counts the source files that have changed since a stage began."""
+    before, now = mark["sources"], source_table(name)
+    changed = [path for path in dict.fromkeys([*before, *now]) if before.get(path) != now.get(path)]
+    if not changed:
+        return []
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return [f"source files changed since {title(name)} began: {', '.join(changed[:3])}{more}"]

@@ -1,0 +1,176 @@
+"""Which stage runs, goes on, is skipped or must stop, and why. Standard library only: it answers at once.
+
+A stage's folder carries a mark: begun or finished, with the tables of what it is made from (settings,
+inputs). A stage whose tables differ from today's is neither mixed nor thrown away: the run stops and names
+what differs.
+
+    stages.py recall            shell lines: which configuration, and the variables that were given before
+    stages.py begin FIRST LAST  checks all that can be checked now, prints the stages to go through
+    stages.py lock FD           one run at a time in an output folder; FD stays open in the calling shell
+    stages.py open STAGE        exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
+    stages.py close STAGE       marks it finished and notes what it hands on
+    stages.py overrides STAGE   the ++key=value words over its YAML file
+    stages.py status            one line a stage
+    stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python local/stages.py`: the top folder, not local/, must be first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import os
+import shutil
+
+from data.errors import UserError, run
+from data.files import write_text
+from local import experiment as experiments
+from local import marks, request
+from local.experiment import Experiment, shown_path
+
+SKIP = 10
+ALL = ("0", "baseline", "1", "2", "3", "control")
+
+
+def begin(experiment: Experiment, first: int, last: int) -> int:
+    """Check the whole request, remember the experiment, print the stages that the run goes through."""
+    request.check(experiment, first, last)
+    names = chosen(experiment, first, last)
+    marks.require_predecessor(experiment, names[0])
+    settled = True  # until a stage is going to make anew what the later ones start from
+    for name in names:
+        marks.refuse_changes(experiment, name, upstream=settled)
+        settled = settled and marks.decide(experiment, name).verdict == "skip"
+    experiments.remember(experiment)
+    request.announce(experiment, first, last)
+    print(" ".join(names))
+    return 0
+
+
+def chosen(experiment: Experiment, first: int, last: int) -> list[str]:
+    """The stages of FIRST..LAST in order, with the baseline before and the control after the trained ones."""
+    names = [str(number) for number in range(first, last + 1)]
+    if experiment.released:
+        names = [name for name in names if name not in ("1", "2")]
+    trained = [name for name in names if name != "0"]
+    one_machine = experiment["NNODES"] == "1"
+    if trained and one_machine:
+        names.insert(names.index(trained[0]), "baseline")
+    if "1" in trained and one_machine and experiment["CONTROLS"] == "1":
+        names.append("control")
+    return names
+
+
+def open_stage(experiment: Experiment, name: str) -> int:
+    """Decide about one stage, say why, and mark it as begun when it has work to do."""
+    marks.require_predecessor(experiment, name)
+    decision = marks.decide(experiment, name)
+    for note in decision.notes:
+        print(f"   note: {note}", flush=True)
+    print(f"== {marks.title(name)}: {decision.reason}", flush=True)
+    if decision.verdict == "skip":
+        return SKIP
+    if experiment["NODE_RANK"] == "0":
+        marks.write(experiment, name, "begun")
+    return 0
+
+
+def close_stage(experiment: Experiment, name: str) -> int:
+    """Check that the stage left what it owes, note what it hands on, mark it as finished."""
+    for path in marks.outputs(experiment, name):
+        if not path.is_file() or path.stat().st_size == 0:
+            raise UserError(f"{marks.title(name)} ended, but {shown_path(path)} is missing or empty")
+    if name in ("1", "2", "3"):
+        handed_on = shown_path(experiment.folder(name) / "model.pt") + "\n"
+        write_text(experiment.checkpoint_note(name), handed_on)
+        note_final(experiment)
+    marks.write(experiment, name, "finished")
+    return 0
+
+
+def note_final(experiment: Experiment) -> None:
+    """final_checkpoint.txt = what the last finished stage hands on; gone when there is none."""
+    final = experiment.stages / "final_checkpoint.txt"
+    notes = [note for note in map(experiment.checkpoint_note, ("3", "2", "1")) if note.is_file()]
+    if notes:
+        write_text(final, notes[0].read_text(encoding="utf-8"))
+    else:
+        final.unlink(missing_ok=True)
+
+
+def status(experiment: Experiment) -> int:
+    """One line a stage: where it stands, and whether a run would go on with it."""
+    print(f"{experiment['CONFIG']} in {shown_path(experiment.root)}")
+    for name in ALL:
+        if name == "control" and experiment["CONTROLS"] != "1":
+            continue
+        try:
+            reason = marks.decide(experiment, name).reason
+        except UserError as error:
+            reason = f"would stop: {error}"
+        print(f"{marks.title(name):<10} {reason}")
+    return 0
+
+
+def clean(experiment: Experiment, name: str) -> int:
+    """Remove what a stage made. The others stay; those that started from it say so at their next run."""
+    if not experiment.root.is_dir():
+        raise UserError(f"nothing to clean: there is no {shown_path(experiment.root)}")
+    with (experiment.root / ".lock").open("a") as file:
+        request.lock(file.fileno())
+        for path in leavings(experiment, name):
+            if path.exists():
+                print(f"removing {shown_path(path)}")
+                remove(path)
+        note_final(experiment)
+    return 0
+
+
+def leavings(experiment: Experiment, name: str) -> list[Path]:
+    """The files and folders that `clean` of a stage removes."""
+    if name == "scores":
+        folders = [experiment.folder(stage) for stage in ALL if stage != "0"]
+        return [folder / part for folder in folders for part in ("results.json", "decode")]
+    extra = {"0": [experiment.root / "mini"], "baseline": [], "control": []}
+    return [*extra.get(name, [experiment.checkpoint_note(name)]), experiment.folder(name)]
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; a folder leaves in one step, so that a kill leaves no half of it behind."""
+    if path.is_file():
+        path.unlink()
+        return
+    leaving = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(leaving, ignore_errors=True)
+    path.rename(leaving)
+    shutil.rmtree(leaving)
+
+
+def print_lines(lines: list[str]) -> int:
+    """For the shell to read."""
+    print("\n".join(lines))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The commands of the module's docstring, on the variables in the environment."""
+    command, *words = sys.argv[1:] if argv is None else argv
+    experiment = Experiment(os.environ)
+    commands = {
+        "recall": lambda: print_lines(experiments.recall(os.environ)),
+        "begin": lambda: begin(experiment, int(words[0]), int(words[1])),
+        "lock": lambda: request.lock(int(words[0])),
+        "open": lambda: open_stage(experiment, words[0]),
+        "close": lambda: close_stage(experiment, words[0]),
+        "overrides": lambda: print_lines([" ".join(experiment.overrides(words[0]))]),
+        "status": lambda: status(experiment),
+        "clean": lambda: clean(experiment, words[0]),
+    }
+    return commands[command]()
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

@@ -1,0 +1,87 @@
+# The verbs of run_experiment.sh: each runs one program of the recipe, and says in $log where its story is written.
+# They read the variables of the experiment, and $python $data $model $device $processes.
+
+logged() {    # logged COMMAND …: what it prints, to the terminal and to $log; a progress bar stays on the terminal
+  mkdir -p "$(dirname -- "$log")"
+  if [[ -t 2 ]]; then "$@" | tee -a "$log"; else "$@" 2>&1 | tee -a "$log"; fi
+}
+
+make_built_in_corpora() {
+  logged "$python" -m local.mini.corpus --output_dir "$OUTPUT_ROOT/mini" --seed "$SEED" --jobs "$JOBS" \
+    --general_train "$MINI_GENERAL_TRAIN" --general_dev "$MINI_GENERAL_DEV" --general_test "$MINI_GENERAL_TEST" \
+    --calls_train "$MINI_CALLS_TRAIN" --calls_dev "$MINI_CALLS_DEV" --calls_test "$MINI_CALLS_TEST"
+}
+
+simulate() {    # simulate SPLIT MANIFEST: wideband speech through the telephone channel
+  [[ -z $2 ]] || logged "$python" data/data_simulation.py --manifest "$2" --split "$1" --seed "$SEED" \
+    --output_dir "$data/simulated_8k_telephone" --profile "$CHANNEL_PROFILE" --prompt "$PROMPT" --jobs "$JOBS"
+}
+
+convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to 16 kHz
+  [[ -z $2 ]] || logged "$python" data/prepare_training_data.py convert --manifest "$2" --output "$data/$1.jsonl" \
+    --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" "${@:3}"
+}
+
+validate() {    # all rows that stage 0 made
+  logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl
+}
+
+settings() {    # settings STAGE: sets $config and $overrides, the stage's file and the ++key=value words over it
+  config=$(echo conf/stage"$1"_*.yaml)
+  read -ra overrides <<<"$("$python" local/stages.py overrides "$1")"
+}
+
+check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3 is said today, not after stages 1 and 2
+  local stage config overrides
+  for stage; do
+    [[ $stage == [123] ]] || continue
+    settings "$stage"
+    "$python" local/config.py "$config" "${overrides[@]}" >/dev/null
+  done
+}
+
+train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
+  local config overrides launch=("$python")
+  log=$2/train.log
+  [[ ! -s $2/model.pt ]] || return 0
+  settings "$1"
+  if ((NNODES > 1)); then
+    launch+=(-m torch.distributed.run --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$processes"
+      --master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT")
+  elif ((processes > 1)); then
+    launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
+  fi
+  "${launch[@]}" local/train.py --config "$config" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
+    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${overrides[@]}"
+}
+
+score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; machine 0 does it for all
+  local set sets=()
+  log=$1/train.log
+  [[ ! -s $1/results.json && $NODE_RANK == 0 ]] || return 0
+  for set in calls_dev=real_8k_telephone/dev calls_test=real_8k_telephone/test \
+    telephone_test=simulated_8k_telephone/test guard=general_16k/test; do
+    [[ ! -f $data/${set#*=}.jsonl ]] || sets+=(--set "${set%%=*}=$data/${set#*=}.jsonl")
+  done
+  "$python" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" ${KEYWORDS:+--keywords "$KEYWORDS"} \
+    --output_dir "$1" --device "$device" --other_audio calls_test
+}
+
+open_stage() {    # true: it has work; false: it is finished; anything else ends the run
+  local answer=0
+  "$python" local/stages.py open "$1" || answer=$?
+  ((answer == 0 || answer == 10)) || exit "$answer"
+  return "$answer"
+}
+
+use_devices() {    # once, before the first step that needs them: torch must reach what was picked, the model must be here
+  [[ -z ${model:-} ]] || return 0
+  devices=$("$python" local/devices.py verify)    # anew: hours may have passed since the first lines
+  read -r device processes gpus <<<"$devices"
+  export CUDA_VISIBLE_DEVICES=$gpus CUDA_DEVICE_ORDER=PCI_BUS_ID    # as nvidia-smi counts them
+  model=$MODEL
+  if [[ ! -d $MODEL ]]; then
+    model=$OUTPUT_ROOT/pretrained/${MODEL##*/}
+    "$python" local/fetch_model.py "$MODEL" "$model"
+  fi
+}

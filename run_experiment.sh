@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Adapts Fun-ASR-Nano to 8 kHz Chinese telephone speech, in stages:
+#
+#   bash run_experiment.sh [STAGE [STOP_STAGE]]      stages STAGE to STOP_STAGE; without numbers 0 3, the whole experiment
+#   bash run_experiment.sh status                    where each stage stands
+#   bash run_experiment.sh clean STAGE               give up what a stage made: 0, baseline, 1, 2, 3, control, scores
+#
+#   0  telephone speech and training rows            simulated from 16 kHz speech; real 8 kHz calls
+#   1  the audio encoder learns the telephone        on simulated speech
+#   2  adaptor and CTC branch follow the encoder     on simulated speech
+#   3  LoRA learns the words of the calls            on real calls
+#
+# The model is scored before stage 1 (baseline) and after each stage; a table at the end says what each stage bought.
+# A finished stage is skipped, an interrupted one goes on, and one whose inputs or settings have changed stops the run.
+#
+# The built-in experiment needs no data and no GPU: about ten minutes on two cores. The real one:
+#   CONFIG=conf/wenetspeech_telephone.sh bash run_experiment.sh 0 3        two large GPUs, days; paths in conf/local.sh
+# Every variable of conf/defaults.sh can be set in the environment, e.g. CUDA_VISIBLE_DEVICES=0 SEED=2 OUTPUT_ROOT=exp_2.
+# The output folder remembers its CONFIG. Relative paths count from the folder of this script.
+set -Eeuo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
+
+usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' run_experiment.sh; }
+refuse() { echo "error: $1 (bash run_experiment.sh -h explains)" >&2; exit 2; }
+
+case ${1:-0} in
+  -h | --help) usage; exit ;;
+  status) (($# == 1)) || refuse "status takes no argument" ;;
+  clean) [[ $# == 2 && $2 =~ ^(0|baseline|1|2|3|control|scores)$ ]] || refuse "clean takes one of 0, baseline, 1, 2, 3, control, scores" ;;
+  *)
+    (($# <= 2)) || refuse "at most two arguments, STAGE and STOP_STAGE"
+    first=${1:-0} last=${2:-3}
+    [[ $first =~ ^[0-3]$ ]] || refuse "STAGE is 0, 1, 2 or 3, not '$first'"
+    [[ $last =~ ^[0-3]$ ]] || refuse "STOP_STAGE is 0, 1, 2 or 3, not '$last'"
+    ((first <= last)) || refuse "STAGE $first comes after STOP_STAGE $last"
+    ;;
+esac
+
+source local/env.sh
+source local/variables.sh
+source local/steps.sh
+find_python
+load_experiment
+case ${1:-0} in status | clean) exec "$python" local/stages.py "$@" ;; esac
+
+# What is about to be done, on which devices: all that can be wrong with it is said now.
+stages=$("$python" local/stages.py begin "$first" "$last")
+devices="cpu 1"
+[[ $stages == 0 ]] || devices=$("$python" local/devices.py) || devices="none 0"    # stops the first stage that needs one
+read -r device processes gpus <<<"$devices"
+exec 9>>"$OUTPUT_ROOT/.lock"
+((NODE_RANK > 0)) || "$python" local/stages.py lock 9
+use_environment
+check_settings $stages
+
+data=$OUTPUT_ROOT/data
+exp=$OUTPUT_ROOT/exp/8k_telephone
+doing="the start" log=""
+trap 'echo "error: $doing failed${log:+, its log is $log}; once that is mended, the same command goes on from there" >&2' ERR
+trap 'echo "interrupted in $doing; the same command goes on from there" >&2; exit 130' INT
+
+stage_0() {
+  log=$data/stage0.log
+  [[ -z $MINI_GENERAL_TRAIN ]] || make_built_in_corpora
+  if [[ $INIT == trained ]]; then
+    simulate train "$GENERAL_TRAIN"
+    simulate dev "$GENERAL_DEV"
+  fi
+  simulate test "$GENERAL_TEST"
+  convert general_16k/test "$GENERAL_TEST"    # the guard: the wideband speech as it is
+  convert real_8k_telephone/train "$CALLS_TRAIN"
+  if [[ $CALLS_TEST ]]; then
+    convert real_8k_telephone/dev "$CALLS_DEV"
+    convert real_8k_telephone/test "$CALLS_TEST"
+  else
+    convert real_8k_telephone/dev "$CALLS_DEV" --split_test "$data/real_8k_telephone/test.jsonl"
+  fi
+  validate
+}
+
+stage_baseline() {
+  score "$exp/baseline" released
+}
+
+stage_1() {
+  train 1 "$exp/stage1_encoder" released simulated_8k_telephone/{train,dev}
+  score "$exp/stage1_encoder" "$exp/stage1_encoder/model.pt"
+}
+
+stage_2() {
+  train 2 "$exp/stage2_adapter" "$(<"$exp/stage1_checkpoint.txt")" simulated_8k_telephone/{train,dev}
+  score "$exp/stage2_adapter" "$exp/stage2_adapter/model.pt"
+}
+
+stage_3() {
+  local start=released    # INIT=released: your own calls only
+  [[ $INIT == released ]] || start=$(<"$exp/stage2_checkpoint.txt")
+  train 3 "$exp/stage3_lora" "$start" real_8k_telephone/{train,dev}
+  score "$exp/stage3_lora" "$exp/stage3_lora/model.pt"
+}
+
+stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start, but on the clean wideband speech
+  local folder=$OUTPUT_ROOT/exp/controls/stage1_clean
+  convert general_16k/train "$GENERAL_TRAIN"
+  train 1 "$folder" released general_16k/train simulated_8k_telephone/dev
+  score "$folder" "$folder/model.pt"
+}
+
+for stage in $stages; do
+  doing="stage $stage"
+  if open_stage "$stage"; then
+    [[ $stage == 0 ]] || use_devices
+    "stage_$stage"
+    ((NODE_RANK > 0)) || "$python" local/stages.py close "$stage"
+  fi
+done
+
+[[ $stages == 0 ]] || ((NODE_RANK > 0)) || "$python" local/table.py "$OUTPUT_ROOT/exp"
