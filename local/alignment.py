@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
@@ -46,7 +47,5 @@ def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str | None, str 
     """One alignment of minimum cost, as (reference unit, hypothesis unit); None is a missing counterpart."""
     pairs: list[tuple[str | None, str | None]] = []
     for step in Levenshtein.opcodes(ref, hyp):
-        left = ref[step.src_start : step.src_end]
-        right = hyp[step.dest_start : step.dest_end]
-        pairs += zip(left or [None] * len(right), right or [None] * len(left), strict=True)
+        pairs += zip_longest(ref[step.src_start : step.src_end], hyp[step.dest_start : step.dest_end])
     return pairs

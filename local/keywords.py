@@ -169,5 +169,5 @@ def blind_guess_kwer(
         Counter(keyword for text in texts for _, keyword in find(units(normalise(text))))
         for texts in (train_texts, test_texts)
     )
-    guess = max(keywords, key=lambda keyword: train[keyword], default=None)
+    guess = max(keywords, key=lambda keyword: train[keyword], default="")
     return _percent(test.total() - test[guess], test.total())
