@@ -1,6 +1,7 @@
 """What transcribers write besides words: one table, with an action for each tag.
 
-Training targets get this clean-up only, never the scoring normaliser: the model's own punctuation is to survive.
+Training targets get this clean-up only, never the scoring normaliser: the model's own punctuation is to
+survive.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class Marked(Exception):
 def clean(text: str, filter_annotation_error: bool = True) -> str:
     """The words of a transcript, without tags, blanks tidied.
 
-    Raises Marked for a text that is marked as wrong (with `filter_annotation_error`; otherwise that mark is only
-    taken off), that holds a tag whose action is reject or that stands in no table, or that has no words.
+    Raises Marked for a text that is marked as wrong (with `filter_annotation_error`; otherwise that mark is
+    only taken off), that holds a tag whose action is reject or that stands in no table, or that has no
+    words.
     """
     words = _TAG.sub(lambda tag: _replace(tag[0], filter_annotation_error), _UNCLEAR.sub(_unwrap, text))
     words = " ".join(words.split())
@@ -78,7 +80,7 @@ def _replace(tag: str, filter_annotation_error: bool) -> str:
         name = "<foreign>"
     action = ACTIONS.get(name)
     if action is None:
-        raise Marked("unknown_tag", f"holds the tag {tag}, which data/annotation.py does not know; add it there")
+        raise Marked("unknown_tag", f"holds the tag {tag}, which is not in data/annotation.py; add it there")
     if action == REJECT:
         raise Marked("marked_unintelligible", f"holds {tag}")
     return " " if action == STRIP else ""

@@ -54,8 +54,8 @@ def read_audio(
 ) -> tuple[np.ndarray, int]:
     """Samples (n,) as float32 in -1…1 (int16 / 32768, exact), and their rate.
 
-    `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, else they are averaged.
-    Raises AudioError: missing, unreadable, empty, no such channel or segment, not a number.
+    `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, else they are
+    averaged. Raises AudioError: missing, unreadable, empty, no such channel or segment, not a number.
     """
     try:
         with soundfile.SoundFile(str(path)) as sound:
@@ -116,7 +116,7 @@ def _segment(
     last = frames if end is None else round(end * rate)
     if last > frames + OVERSHOOT * rate or (first >= frames > 0):
         wanted = f"{start or 0} s to {'its end' if end is None else f'{end} s'}"
-        raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment goes from {wanted}")
+        raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment is {wanted}")
     return first, min(last, frames) - first
 
 
@@ -124,7 +124,7 @@ def _one_channel(path: Path | str, samples: np.ndarray, channel: int | None) -> 
     """(n, channels) to (n,)."""
     channels = samples.shape[1]
     if channel is not None and channel >= channels:
-        raise AudioError("no_channel", f"{path}: has {channels} channel(s), wanted is channel {channel} (from 0)")
+        raise AudioError("no_channel", f"{path}: has {channels} channel(s), not channel {channel} (from 0)")
     if channel is None and channels > 1:
         return samples.mean(axis=1, dtype=np.float32)
     return np.ascontiguousarray(samples[:, channel or 0])

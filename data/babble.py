@@ -27,7 +27,7 @@ class TalkerPool:
         self.talkers = list(self.by_talker)
 
     def others(self, utterance: Utterance, rng: np.random.Generator) -> Iterator[Utterance]:
-        """One utterance of every talker but that of `utterance`, in drawn order, as far as the caller asks."""
+        """One utterance of every other talker, in drawn order, as far as the caller asks."""
         taken = {talker_of(utterance)}
         while len(taken) < len(self.talkers):
             talker = self._draw(taken, rng)

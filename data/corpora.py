@@ -1,7 +1,7 @@
 """Readers of corpora: each a generator of `Utterance`, with a `Reject` for every line that cannot be one.
 
-JSON lines  {"key"?, "source" | "audio": path, "target" | "text": text}, optional start, end, channel, speaker,
-            call
+JSON lines  {"key"?, "source" | "audio": path, "target" | "text": text}, optional start, end, channel,
+            speaker, call
 Kaldi       a folder with wav.scp and text, optional segments and utt2spk; commands in wav.scp are never run
 
 Relative paths are relative to the folder of the manifest.
@@ -21,7 +21,7 @@ from data.errors import UserError
 
 @dataclass(frozen=True)
 class Utterance:
-    """One stretch of speech and its transcript. Times in seconds, channels from 0, `line` in the file from 1."""
+    """One stretch of speech and its transcript. Times in seconds, channels from 0, lines from 1."""
 
     key: str
     audio: Path
@@ -36,7 +36,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that becomes no utterance: `reason` is a word to count by, `detail` says what to mend and where."""
+    """A line that becomes no utterance: `reason` is a word to count by, `detail` says what and where."""
 
     key: str | None
     line: int
@@ -117,7 +117,7 @@ def _is_writable(text: str) -> bool:
 
 
 def _string(fields: dict[str, Any], *names: str) -> str | None:
-    """The first of the fields that is there; a whole number is taken as its digits (keys and speakers often are)."""
+    """The first of the fields that is there; a whole number (keys and speakers often are) as its digits."""
     value = next((fields[name] for name in names if fields.get(name) is not None), None)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
@@ -227,7 +227,7 @@ def _table(path: Path) -> dict[str, tuple[int, str]]:
         except UnicodeDecodeError as error:
             raise UserError(f"{path}:{number}: is not UTF-8 ({error.reason}); save it as UTF-8") from None
         if key in table:
-            raise UserError(f"{path}:{number}: {key} is there twice (first in line {table[key][0]}); delete one")
+            raise UserError(f"{path}:{number}: {key} stands in line {table[key][0]} too; delete one of them")
         table[key] = number, rest.strip()
     return table
 

@@ -2,11 +2,12 @@
 """Put speech through a telephone line: one file, or every utterance of a manifest on all cores.
 
     python data/data_simulation.py --manifest IN --output_dir DIR --split train [--profile default] [--seed 1]
-    python data/data_simulation.py --input a.wav --output b.wav [--profile default] [--seed 1] [--babble x.wav …]
+    python data/data_simulation.py --input a.wav --output b.wav [--profile default] [--babble x.wav …]
 
-From a manifest (JSON lines or a Kaldi folder) it writes DIR/train.jsonl, DIR/wav/train/, and for every line that
-could not be used the reason in DIR/rejected/train.jsonl. Babble comes from other talkers of the same manifest. The
-same command makes the same bytes with any number of processes; after a kill it makes only what is missing.
+From a manifest (JSON lines or a Kaldi folder) it writes DIR/train.jsonl, DIR/wav/train/, and for every line
+that could not be used the reason in DIR/rejected/train.jsonl. Babble comes from other talkers of the same
+manifest. The same command makes the same bytes with any number of processes; after a kill it makes only
+what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-if not __package__:  # `python data/x.py`: the top folder, not data/, must be first (PyPI has a package `data` too)
+if not __package__:  # run as a file: the top folder must come first (PyPI has a package `data` too)
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
@@ -35,7 +36,7 @@ from data.shards import Record
 from data.split import RETRY, Split, check_length, guard, make_split
 from data.telephone_channel import BABBLE, CONFIG, WIDE, Draws, Profile, as_row, draw, read_profile, simulate
 
-VERSION = 1  # of the channel: a change of what it makes of the same draws must change this, so that all is made anew
+VERSION = 1  # of the channel: what changes its output for the same draws must change this too
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Simulator:
     def _voices(
         self, utterance: Utterance, draws: Draws, rng: np.random.Generator
     ) -> tuple[dict[str, np.ndarray], list[str]]:
-        """(n,) samples of each of the drawn talkers, by key; and the keys of those passed over as unreadable."""
+        """The drawn talkers: (n,) samples by key, and the keys of those passed over as unreadable."""
         voices: dict[str, np.ndarray] = {}
         unreadable: list[str] = []
         for other in self.pool.others(utterance, rng):
@@ -102,11 +103,12 @@ def _simulate_manifest(args: argparse.Namespace, profile: Profile) -> int:
           f"{count_reasons(selection.rejected)}")
     pool = TalkerPool(selection.kept)  # of the whole manifest: a --limit draws what the full run draws
     if len(pool.talkers) <= profile.talkers[0]:
-        print(f"warning: {args.manifest}: {len(pool.talkers)} talkers, so babble of at most {len(pool.talkers) - 1} "
-              f"others where {profile.talkers[0]} were wanted", file=sys.stderr)
-    settings = {"channel": VERSION, "profile": asdict(profile), "seed": args.seed, "talkers": _identity(selection.kept)}
-    split = Split(folder, args.split, settings, args.prompt)
-    print(make_split(split, selection.head(args.limit), Simulator(split, profile, args.seed, pool), args.jobs))
+        print(f"warning: {args.manifest}: has {len(pool.talkers)} talkers; the babble is of the others only, "
+              f"fewer than the {profile.talkers[0]} that profile {profile.name} wants", file=sys.stderr)
+    settings = {"channel": VERSION, "profile": asdict(profile), "seed": args.seed}
+    split = Split(folder, args.split, settings | {"talkers": _identity(selection.kept)}, args.prompt)
+    simulator = Simulator(split, profile, args.seed, pool)
+    print(make_split(split, selection.head(args.limit), simulator, args.jobs))
     return 0
 
 
@@ -130,14 +132,14 @@ def _identity(utterances: list[Utterance]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__)
     parser.add_argument("--manifest", type=Path, help="JSON lines or a Kaldi folder, wideband speech")
     parser.add_argument("--output_dir", type=Path)
     parser.add_argument("--split", choices=("train", "dev", "test"))
     parser.add_argument("--input", type=Path, help="one sound file …")
     parser.add_argument("--output", type=Path, help="… and where its telephone version goes (16 kHz WAV)")
-    parser.add_argument("--babble", type=Path, nargs="+", default=[], help="with --input: who talks in the background")
-    parser.add_argument("--profile", default="default", help="a line of the channel config (default: default)")
+    parser.add_argument("--babble", type=Path, nargs="+", default=[], help="with --input: other voices")
+    parser.add_argument("--profile", default="default", help="a section of the channel config")
     parser.add_argument("--channel_config", type=Path, default=CONFIG)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prompt", default=prompt.DEFAULT_PROMPT)

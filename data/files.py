@@ -15,8 +15,9 @@ TEMPORARY = ".part"
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; once the block has written it, it takes the name `path`.
 
-    After an exception or a kill `path` is what it was before. The parent folder is made. A file that already
-    holds the same bytes is left as it is, time stamp included, so nothing that depends on it looks out of date.
+    After an exception or a kill `path` is what it was before. The parent folder is made. A file that
+    already holds the same bytes is left as it is, time stamp included, so nothing that depends on it looks
+    out of date.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """G.711: mu-law and A-law by table, exact to the reference of ITU-T G.191.
 
-The reference takes the magnitude of a negative sample by ones' complement (so -1 counts as 0) and works on the
-upper 14 bits (mu) or 13 bits (A) of an int16. Most other libraries differ from it in hundreds of the 65,536 inputs.
-The tables are worked out once, over all inputs at a time; coding is one look-up a sample.
+The reference takes the magnitude of a negative sample by ones' complement (so -1 counts as 0) and works on
+the upper 14 bits (mu) or 13 bits (A) of an int16. Most other libraries differ from it in hundreds of the
+65,536 inputs. The tables are worked out once, over all inputs at a time; coding is one look-up a sample.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _encode_a(sample: np.ndarray) -> np.ndarray:
 def _decode_mu(code: np.ndarray) -> np.ndarray:
     inverted = ~code & 0x7F
     segment, step = inverted >> 4, inverted & 0xF
-    magnitude = (0x84 << segment) + (step << (segment + 3)) - 132  # the middle of the step, less the bias 4 * 33
+    magnitude = (0x84 << segment) + (step << (segment + 3)) - 132  # mid-step, less the bias 4 * 33
     return np.where(code < 0x80, -magnitude, magnitude).astype(np.int16)
 
 

@@ -21,7 +21,7 @@ REQUIRED = {"key": str, "messages": list, "speech_length": int, "text_length": i
 
 
 def speech_length(samples: int) -> int:
-    """Frames that the encoder sees in `samples` samples at 16 kHz: exactly what `WavFrontend` (LFR 7/6) yields.
+    """Frames that the encoder sees in samples at 16 kHz: exactly what `WavFrontend` (LFR 7/6) yields.
 
     Fbank frames = 1 + (samples - 400) // 160 (the frontend shortens its window for anything under 25 ms, so
     there is always one), and the stacking keeps every sixth: ceil(frames / 6).

@@ -9,12 +9,18 @@ from data.errors import UserError
 from data.shards import available_cores
 
 
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser that shows a module's docstring as it is written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
 def add_shared(parser: argparse.ArgumentParser) -> None:
     """--jobs and --limit."""
     parser.add_argument("--jobs", type=positive, default=available_cores(), metavar="N",
                         help="processes at a time (default: one a core)")
     parser.add_argument("--limit", type=positive, metavar="N",
-                        help="make the first N usable utterances only; the text of the whole manifest is still checked")
+                        help="make the first N usable utterances only; all text is still checked")
 
 
 def positive(text: str) -> int:

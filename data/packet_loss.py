@@ -21,8 +21,8 @@ def draw_lost(frames: int, rate: float, rng: np.random.Generator) -> np.ndarray:
 def conceal(decoded: np.ndarray, lost: np.ndarray) -> np.ndarray:
     """Fill lost packets of (n,) int16 by repeating the last one that arrived, fading out over 60 ms of gap.
 
-    `lost` is (frames_in(n),) bool. What was decoded in lost places is not looked at. Before the first packet that
-    arrives there is silence. Packets that arrived stay as they are, bit for bit.
+    `lost` is (frames_in(n),) bool. What was decoded in lost places is not looked at. Before the first
+    packet that arrives there is silence. Packets that arrived stay as they are, bit for bit.
     """
     if not lost.any():
         return decoded
@@ -30,7 +30,7 @@ def conceal(decoded: np.ndarray, lost: np.ndarray) -> np.ndarray:
     index = np.arange(len(lost))
     last_good = np.maximum.accumulate(np.where(lost, -1, index))
     gaps = np.flatnonzero(lost)
-    since = (gaps - last_good[gaps] - 1) * FRAME  # samples from the start of the gap to the start of the packet
+    since = (gaps - last_good[gaps] - 1) * FRAME  # samples from gap start to packet start
     gain = np.clip(1 - (since[:, None] + np.arange(FRAME)) / FADE, 0, 1)
     gain[last_good[gaps] < 0] = 0
     out = packets.copy()

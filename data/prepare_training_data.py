@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Turn a corpus into training JSONL with 16 kHz audio, or check training JSONL.
 
-    python data/prepare_training_data.py convert --manifest IN --output DIR/train.jsonl [--filter_annotation_error]
-    python data/prepare_training_data.py convert --manifest IN --output DIR/dev.jsonl --split_test DIR/test.jsonl
-    python data/prepare_training_data.py validate FILE… [--check_audio]
+    prepare_training_data.py convert --manifest IN --output DIR/train.jsonl [--filter_annotation_error]
+    prepare_training_data.py convert --manifest IN --output DIR/dev.jsonl --split_test DIR/test.jsonl
+    prepare_training_data.py validate FILE… [--check_audio]
 
-`convert` reads JSON lines or a Kaldi folder. 8 kHz and other audio becomes 16 kHz WAV under DIR/wav/<name>/; a WAV
-that is 16 kHz, mono, 16 bit and whole is referenced where it lies. Every line that could not be used stands with its
-reason in DIR/rejected/<name>.jsonl. After a kill the same command makes only what is missing.
+`convert` reads JSON lines or a Kaldi folder. 8 kHz and other audio becomes 16 kHz WAV under
+DIR/wav/<name>/; a WAV that is 16 kHz, mono, 16 bit and whole is referenced where it lies. Every line that
+could not be used stands with its reason in DIR/rejected/<name>.jsonl. After a kill the same command makes
+only what is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-if not __package__:  # `python data/x.py`: the top folder, not data/, must be first (PyPI has a package `data` too)
+if not __package__:  # run as a file: the top folder must come first (PyPI has a package `data` too)
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
@@ -77,7 +78,8 @@ def _convert(args: argparse.Namespace) -> int:
           f"{count_reasons(selection.rejected)}")
     parts = [selection] if len(outputs) == 1 else _halves(selection, args.manifest)
     for output, part in zip(outputs, parts, strict=True):
-        split = Split(output.parent, output.stem, {"conversion": VERSION, "copy": args.force_copy}, args.prompt)
+        settings = {"conversion": VERSION, "copy": args.force_copy}
+        split = Split(output.parent, output.stem, settings, args.prompt)
         print(make_split(split, part.head(args.limit), Converter(split, args.force_copy), args.jobs))
     return 0
 
@@ -86,7 +88,7 @@ def _halves(selection: Selection, manifest: Path) -> list[Selection]:
     """Two halves, no call in both. Raises UserError when one is empty."""
     halves = [selection.half(0), selection.half(1)]
     if not all(half.kept for half in halves):
-        raise UserError(f"{manifest}: has too few calls to be divided into dev and test; give a test manifest")
+        raise UserError(f"{manifest}: has too few calls to make dev and test of them; give a test manifest")
     return halves
 
 
@@ -99,7 +101,7 @@ def _samples_in_place(utterance: Utterance) -> int | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options.parser(__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     convert = commands.add_parser("convert", help="corpus to training JSONL")
     convert.add_argument("--manifest", type=Path, required=True, help="JSON lines or a Kaldi folder")
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("--filter_annotation_error", action="store_true",
                          help="reject texts marked <ANNOTATION_ERROR> (otherwise the mark is only taken off)")
     convert.add_argument("--prompt", default=prompt.DEFAULT_PROMPT)
-    convert.add_argument("--force_copy", action="store_true", help="copy 16 kHz WAVs too, to have all in one folder")
+    convert.add_argument("--force_copy", action="store_true", help="copy even what could be referenced")
     options.add_shared(convert)
     check = commands.add_parser("validate", help="check training JSONL")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")

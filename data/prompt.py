@@ -1,6 +1,7 @@
 """The one place where messages are made: the same words in stage 0, in training and in decoding.
 
-Fine-tuning with one prompt and decoding with another makes the model repeat itself, so nobody else writes one.
+Fine-tuning with one prompt and decoding with another makes the model repeat itself, so nobody else writes
+one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ SPEECH_END = "<|endofspeech|>"
 
 
 def messages(audio: str, text: str, prompt: str = DEFAULT_PROMPT) -> list[dict[str, str]]:
-    """The chat of one utterance: `audio` is the path of its sound file, `text` what the model shall answer."""
+    """The chat of one utterance: the path of its sound file, and the text that the model shall answer."""
     return [
         {"role": "system", "content": SYSTEM},
         {"role": "user", "content": f"{prompt}{SPEECH_START}{audio}{SPEECH_END}"},

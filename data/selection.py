@@ -1,4 +1,4 @@
-"""What of a manifest can be used, judged by its text alone: cleaned, told apart by key, every line accounted for."""
+"""What of a manifest can be used, judged by its text alone. Every line is accounted for."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class Selection:
 
     def half(self, which: int) -> Selection:
         """One of two halves by hash of the call (else the key, else the line), so that no call is in both."""
-        return Selection([u for u in self.kept if _half(u) == which], [r for r in self.rejected if _half(r) == which])
+        kept = [utterance for utterance in self.kept if _half(utterance) == which]
+        return Selection(kept, [reject for reject in self.rejected if _half(reject) == which])
 
 
 def select(manifest: Path | str, filter_annotation_error: bool = True) -> Selection:

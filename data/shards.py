@@ -1,7 +1,8 @@
 """Many utterances at once, on all cores, and nothing done twice after a kill.
 
-What is finished stands in a journal, a line an utterance, under a ticket: the hash of all that determines its audio.
-A later run with the same ticket takes the result from there, provided the audio is still in its place.
+What is finished stands in a journal, a line an utterance, under a ticket: the hash of all that determines
+its audio. A later run with the same ticket takes the result from there, provided the audio is still in its
+place.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ AHEAD = 3  # chunks a worker that are handed out in advance
 
 Record = dict[str, Any]
 Work = Callable[[Utterance], Record]
+Chunk = list[tuple[str, Utterance]]  # with the ticket of each
 
 
 class Journal:
@@ -36,7 +38,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records = dict(_read_journal(path)) if path.exists() else {}
+        self.records: dict[str, Record] = {}
 
     @contextmanager
     def writing(self) -> Iterator[Journal]:
@@ -46,7 +48,7 @@ class Journal:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError(f"{self.path.parent.parent}: another process is writing here; wait for it") from None
+                raise UserError(f"{self.path.parent.parent}: another run writes here; wait for it") from None
             self.records = dict(_read_journal(self.path)) if self.path.exists() else {}
             yield self
 
@@ -69,7 +71,7 @@ def run_missing(
     jobs: int,
     done: Callable[[list[Record]], None],
 ) -> None:
-    """Do `work` on every utterance of `tasks` (by ticket), journal each record, tell `done` of every chunk."""
+    """Do `work` on every utterance of `tasks` (by ticket), journal the records, tell `done` of each chunk."""
     items = list(tasks.items())
     chunks = [items[first : first + CHUNK] for first in range(0, len(items), CHUNK)]
     with journal.path.open("a", encoding="utf-8") as out:
@@ -85,7 +87,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _each_chunk(work: Work, chunks: list[list[tuple[str, Utterance]]], jobs: int) -> Iterator[dict[str, Record]]:
+def _each_chunk(work: Work, chunks: list[Chunk], jobs: int) -> Iterator[dict[str, Record]]:
     if jobs <= 1:
         for chunk in chunks:
             yield {ticket: work(utterance) for ticket, utterance in chunk}
@@ -95,14 +97,14 @@ def _each_chunk(work: Work, chunks: list[list[tuple[str, Utterance]]], jobs: int
         try:
             yield from _as_finished(pool, chunks, jobs * AHEAD)
         except BrokenProcessPool:
-            raise UserError("a worker process died, probably for want of memory; try again with a smaller --jobs, "
-                            "what is done stays done") from None
+            raise UserError("a worker process died, probably out of memory; the same command with a smaller "
+                            "--jobs goes on from here") from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _as_finished(
-    pool: ProcessPoolExecutor, chunks: list[list[tuple[str, Utterance]]], ahead: int
+    pool: ProcessPoolExecutor, chunks: list[Chunk], ahead: int
 ) -> Iterator[dict[str, Record]]:
     waiting: set[Future[dict[str, Record]]] = set()
     for chunk in chunks:
@@ -115,7 +117,7 @@ def _as_finished(
         yield from (future.result() for future in finished)
 
 
-# --- in the worker ------------------------------------------------------------------------------------------
+# --- in the worker --------------------------------------------------------------------------------------
 
 _work: Work | None = None
 
@@ -135,12 +137,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work_on(chunk: list[tuple[str, Utterance]]) -> dict[str, Record]:
+def _work_on(chunk: Chunk) -> dict[str, Record]:
     assert _work is not None
     return {ticket: _work(utterance) for ticket, utterance in chunk}
 
 
-# --- the journal's lines --------------------------------------------------------------------------------------
+# --- the journal's lines --------------------------------------------------------------------------------
 
 
 def _line(ticket: str, record: Record) -> str:

@@ -29,7 +29,7 @@ def level_dbov(samples: np.ndarray) -> float:
 
 
 def _frame_powers(samples: np.ndarray) -> np.ndarray:
-    """(frames,) float64 mean squares. Less than one frame counts as one; a rest behind the last is left out."""
+    """(frames,) float64 mean squares. Less than one frame counts as one; a rest is left out."""
     if not len(samples):
         return np.zeros(1)
     size = min(FRAME, len(samples))

@@ -31,7 +31,7 @@ REJECTED, RETRY = "reject", "again"  # keys of records that a later run tries an
 
 @dataclass(frozen=True)
 class Split:
-    """Where a split lies and what makes its audio. `settings` is all that, besides the utterance, decides it."""
+    """Where a split lies, and `settings`: all that, besides an utterance itself, decides on its audio."""
 
     folder: Path
     name: str
@@ -86,7 +86,7 @@ def make_split(
 
 
 def guard(work: Callable[[Utterance], Record], utterance: Utterance) -> Record:
-    """The record of an utterance, or of why there is none: one that cannot be used does not stop the others."""
+    """The record of an utterance, or of why it cannot be used, which does not stop the others."""
     try:
         return work(utterance)
     except AudioError as error:
@@ -96,7 +96,7 @@ def guard(work: Callable[[Utterance], Record], utterance: Utterance) -> Record:
 def check_length(samples: int, path: Path) -> None:
     """Raises AudioError for what is shorter than one window of the frontend. `samples` at 16 kHz."""
     if samples < MIN_SAMPLES:
-        raise AudioError("too_short", f"{path}: {samples / RATE * 1000:.1f} ms; the model looks at 25 ms at a time")
+        raise AudioError("too_short", f"{path}: {samples / RATE * 1000:.1f} ms; 25 ms is the least")
 
 
 def _make_missing(
@@ -107,7 +107,7 @@ def _make_missing(
     split.wavs.mkdir(parents=True, exist_ok=True)
     sweep(split.wavs)
     if len(missing) < total:
-        print(f"{split.jsonl}: {total - len(missing)} of {total} utterances are there, {len(missing)} are made now")
+        print(f"{split.jsonl}: {total - len(missing)} of {total} utterances are there, the rest is made now")
     with Progress(f"{split.folder.name}/{split.name}", len(missing)) as progress:
         run_missing(work, missing, journal, jobs, lambda records: progress.advance(
             len(records), sum(record.get("samples", 0) for record in records) / RATE))
@@ -160,4 +160,5 @@ def _write_stats(
         "speakers": speakers,
         "settings": split.settings,
     }
-    write_text(split.folder / "stats" / f"{split.name}.json", json.dumps(stats, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(stats, ensure_ascii=False, indent=2) + "\n"
+    write_text(split.folder / "stats" / f"{split.name}.json", text)

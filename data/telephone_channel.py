@@ -1,8 +1,8 @@
 """The telephone channel: one pure function over one array, used offline and in training alike.
 
-Speech at a drawn level + babble at a drawn SNR → 8 kHz, 300-3400 Hz → int16 → G.711 → packets of 20 ms lost →
-decoded, gaps concealed → 16 kHz int16. Noise comes before the band-pass, for it passes the same handset and codec.
-Nothing is normalised after the codec; the length is that of the input and the lag is 0.
+Speech at a drawn level + babble at a drawn SNR → 8 kHz, 300-3400 Hz → int16 → G.711 → packets of 20 ms lost
+→ decoded, gaps concealed → 16 kHz int16. Noise comes before the band-pass, for it passes the same handset
+and codec. Nothing is normalised after the codec; the length is that of the input and the lag is 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from data.speech_level import active_power
 
 WIDE, NARROW = 16000, 8000
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "telephone_channel.yaml"
-PARAMETERS, LOSS, BABBLE = 1, 2, 3  # the generators of one utterance: what is drawn by one never moves another
+PARAMETERS, LOSS, BABBLE = 1, 2, 3  # generators of an utterance: none moves another
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Profile:
         _check_range(self, "talkers", 1, 100)
         _check_range(self, "loss_rate", 0, 1)
         if self.codec not in g711_codec.LAWS:
-            raise UserError(f"profile {self.name}: codec {self.codec!r} is none of {', '.join(g711_codec.LAWS)}")
+            laws = ", ".join(g711_codec.LAWS)
+            raise UserError(f"profile {self.name}: codec {self.codec!r} is none of {laws}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def read_profile(name: str, path: Path | str = CONFIG) -> Profile:
     missing = [key for key in known if not isinstance(settings, dict) or key not in settings]
     if missing:
         raise UserError(f"{path}: {name}: has no {missing[0]!r}")
-    ranges = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    ranges: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     return Profile(name, **ranges)
 
 
@@ -113,7 +114,7 @@ def simulate(samples: np.ndarray, draws: Draws, babble: np.ndarray | None = None
 
 
 def set_levels(samples: np.ndarray, draws: Draws, babble: np.ndarray | None) -> np.ndarray:
-    """(n,) float32: speech at the drawn active level, babble `snr_db` below it. Silence stays silent speech."""
+    """(n,) float32: speech at the drawn active level, babble `snr_db` below it. Silence stays silent."""
     mixed = samples * _gain(samples, draws.level_dbov)
     if babble is not None:
         mixed = mixed + babble * _gain(babble, draws.level_dbov - draws.snr_db)
@@ -134,7 +135,8 @@ def lost_packets(draws: Draws, samples: int) -> np.ndarray:
 def as_row(draws: Draws, samples: int, talkers: list[str]) -> dict[str, Any]:
     """What is written beside the utterance: the draws, who babbled, packets lost of packets sent."""
     lost = lost_packets(draws, -(-samples // 2))
-    return asdict(draws) | {"talkers": talkers, "packets": len(lost), "lost": int(lost.sum()), "concealment": "repeat"}
+    realised = {"talkers": talkers, "packets": len(lost), "lost": int(lost.sum()), "concealment": "repeat"}
+    return asdict(draws) | realised
 
 
 def _gain(samples: np.ndarray, level_dbov: float) -> np.float32:
