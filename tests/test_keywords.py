@@ -106,6 +106,12 @@ def test_most_hits_of_all_minimum_cost_alignments(ref: str, hyp: str, cuts: list
     assert any(all(is_hit(a, ref, hyp, span) for span in found) for a in best)
 
 
+def test_two_hits_do_not_pay_for_one_more_edit() -> None:
+    spans = [(0, 2), (2, 4)]
+    assert count_edits("aaabb", "abaaab").errors == 2  # both hits can be had for three
+    assert find_hits("aaabb", "abaaab", spans) == []
+
+
 @given(st.lists(st.sampled_from(["退款", "订单", "我", "要"])), st.randoms())
 def test_hits_never_exceed_what_the_hypothesis_holds(words: list[str], random) -> None:
     ref = list("".join(words))
