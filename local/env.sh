@@ -9,7 +9,7 @@ find_python() {
   for candidate in ${PYTHON:+"$PYTHON"} python3 python python3.12 python3.11 python3.10; do
     python=$(type -P "$candidate") || continue
     "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && return
-    found+=("$candidate is $("$python" -V 2>&1 | tail -n 1)")
+    found+=("$candidate is $({ "$python" -V 2>&1 || true; } | tail -n 1)")
     [[ -z ${PYTHON:-} ]] || break
   done
   echo "error: Python 3.10, 3.11 or 3.12 is needed (${found[*]:-none is installed}); install one, or name it: PYTHON=/path/to/python3.11" >&2

@@ -1,8 +1,8 @@
 """What a stage was made from: flat tables `name -> value` that can be compared. Standard library only.
 
 Gigabytes are never read: a large file stands for its size and a sample of its blocks. The last block is one
-of them: in a checkpoint it holds the zip directory with the CRC-32 of every tensor, so that two models of the same
-shape differ there.
+of them: in a checkpoint it holds the zip directory with the CRC-32 of every tensor, so that two models of the
+same shape differ there.
 """
 
 from __future__ import annotations

@@ -80,7 +80,8 @@ def decide(experiment: Experiment, name: str) -> Decision:
     notes = changed_sources(name, mark)
     if mark["state"] == "begun":
         return Decision("continue", f"begun {mark['time']} and not finished: goes on", notes)
-    gone = [path for path in outputs(experiment, name) if not path.is_file()]
+    notes_of_checkpoints = [experiment.checkpoint_note(name)] if name in STAGE_FILES else []
+    gone = [path for path in outputs(experiment, name) + notes_of_checkpoints if not path.is_file()]
     if gone:
         return Decision(
             "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is gone: made again", notes
@@ -124,14 +125,13 @@ def require_predecessor(experiment: Experiment, name: str) -> None:
 
 
 def outputs(experiment: Experiment, name: str) -> list[Path]:
-    """The files that a finished stage has left."""
+    """The files that a stage's programs leave."""
     folder = experiment.folder(name)
     if name == "0":
         return experiment.data_rows()
     if name == "baseline":
         return [folder / "results.json"]
-    own = [folder / "model.pt", folder / "results.json"]
-    return [*own, experiment.checkpoint_note(name)] if name != "control" else own
+    return [folder / "model.pt", folder / "results.json"]
 
 
 def work(experiment: Experiment, name: str) -> Table:

@@ -39,7 +39,7 @@ def begin(experiment: Experiment, first: int, last: int) -> int:
     """Check the whole request, remember the experiment, print the stages that the run goes through."""
     request.check(experiment, first, last)
     names = chosen(experiment, first, last)
-    marks.require_predecessor(experiment, names[0])
+    marks.require_predecessor(experiment, next(name for name in names if name.isdigit()))
     settled = True  # until a stage is going to make anew what the later ones start from
     for name in names:
         marks.refuse_changes(experiment, name, upstream=settled)
@@ -83,7 +83,7 @@ def close_stage(experiment: Experiment, name: str) -> int:
     for path in marks.outputs(experiment, name):
         if not path.is_file() or path.stat().st_size == 0:
             raise UserError(f"{marks.title(name)} ended, but {shown_path(path)} is missing or empty")
-    if name in ("1", "2", "3"):
+    if name in experiments.STAGE_FILES:
         handed_on = shown_path(experiment.folder(name) / "model.pt") + "\n"
         write_text(experiment.checkpoint_note(name), handed_on)
         note_final(experiment)

@@ -1,0 +1,99 @@
+"""A copy of the recipe in a folder with blanks; its heavy programs are stand-ins that note their arguments.
+
+What is tried on it is run_experiment.sh with its local/*.sh and local/*.py: which program runs when and how.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[1]
+
+STAND_IN = """
+import os, pathlib, sys
+name = pathlib.Path(sys.argv[0]).stem
+words = sys.argv[1:]
+def after(option): return pathlib.Path(words[words.index(option) + 1])
+def made(path, text="{}\\n"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+with open("programs.log", "a") as log:
+    print(name, *words, file=log)
+if os.environ.get("FAIL") and os.environ["FAIL"] in " ".join([name, *words]):
+    sys.exit("stand-in fails as asked")
+if name == "corpus":
+    for corpus in ("general", "calls"):
+        for split in ("train", "dev", "test"):
+            made(after("--output_dir") / corpus / (split + ".jsonl"))
+    made(after("--output_dir") / "keywords.txt")
+elif name == "data_simulation":
+    made(after("--output_dir") / (str(after("--split")) + ".jsonl"))
+elif name == "prepare_training_data" and words[0] == "convert":
+    made(after("--output"))
+    if "--split_test" in words:
+        made(after("--split_test"))
+elif name == "train":
+    made(after("--output_dir") / "model.pt", " ".join(words))
+elif name == "evaluate":
+    made(after("--output_dir") / "results.json")
+elif name == "table":
+    print("the table")
+"""
+PROGRAMS = (
+    "data/data_simulation.py",
+    "data/prepare_training_data.py",
+    "local/mini/corpus.py",
+    "local/train.py",
+    "local/evaluate.py",
+    "local/table.py",
+)
+
+
+class Tree:
+    """The copy, with `run` for its driver."""
+
+    def __init__(self, folder: Path) -> None:
+        self.top = folder / "a recipe with blanks"
+        for room in ("conf", "data", "local", "local/mini"):
+            (self.top / room).mkdir(parents=True)
+            for path in (TOP / room).glob("*.*"):
+                if path.is_file() and path.name != "local.sh":
+                    shutil.copy(path, self.top / room)
+        shutil.copy(TOP / "run_experiment.sh", self.top)
+        shutil.copy(TOP / "requirements.txt", self.top)
+        for program in PROGRAMS:
+            (self.top / program).write_text(STAND_IN, encoding="utf-8")
+        (self.top / "local/packages.py").write_text("", encoding="utf-8")  # any environment will do
+        model = self.top / "local/mini/model"
+        model.mkdir()
+        (model / "config.yaml").write_text("model: stand-in\n", encoding="utf-8")
+        (model / "model.pt").write_text("stand-in", encoding="utf-8")
+        self.output = self.top / "exp_output"
+        self.stages = self.output / "exp/8k_telephone"
+
+    def run(
+        self, words: str = "", cwd: Path | None = None, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`bash run_experiment.sh WORDS` with these variables, on conf/micro.sh unless another is named."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        chosen = {} if (self.output / "experiment.json").exists() else {"CONFIG": "micro"}
+        variables = {"PYTHON": sys.executable, "DEVICE": "cpu", **chosen, **variables}
+        return subprocess.run(
+            ["bash", str(self.top / "run_experiment.sh"), *words.split()],
+            cwd=cwd or self.top,
+            env=kept | {name: value for name, value in variables.items() if value is not None},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def programs(self) -> list[str]:
+        """The programs started since the last call, in order, each with its arguments on one line."""
+        log = self.top / "programs.log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return lines
