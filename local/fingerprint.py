@@ -74,7 +74,7 @@ def plain(value: str) -> str:
     """The value without its spelling: `1e-4`, `1.0e-4` and `0.0001` are one number."""
     value = value.strip()
     try:
-        return f"{float(value):g}"
+        return f"{float(value):.15g}"
     except ValueError:
         return value
 

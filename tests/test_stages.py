@@ -1,0 +1,273 @@
+"""local/fingerprint.py, marks.py, request.py, stages.py: what is compared, and what is said about it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.errors import UserError
+from local import experiment as experiments
+from local import fingerprint, marks, request, stages
+from local.experiment import TOP, Experiment
+
+YAMLS = sorted((TOP / "conf").glob("*.yaml"))
+
+
+def flat(tree: dict, prefix: str = "") -> dict[str, object]:
+    """Dotted names of all leaves of a parsed YAML file."""
+    leaves: dict[str, object] = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.name)
+def test_our_yaml_files_are_read_as_a_full_parser_reads_them(path):
+    expected = flat(yaml.safe_load(path.read_text(encoding="utf-8")))
+    found = fingerprint.flatten_yaml(path)
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            assert float(found[name]) == value
+        else:
+            assert yaml.safe_load(found[name]) == value
+
+
+def test_large_numbers_are_told_apart():
+    assert fingerprint.plain("12345678") != fingerprint.plain("12345679")
+
+
+def test_comments_blank_lines_and_spellings_of_a_number_change_nothing(tmp_path):
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one.write_text("a:\n  lr: 1.0e-4\n  list: [a, b]\n", encoding="utf-8")
+    other.write_text("# why\n\na:    # here\n    lr: 0.0001   # small\n    list: [a, b]\n", encoding="utf-8")
+    assert fingerprint.flatten_yaml(one) == fingerprint.flatten_yaml(other)
+
+
+def test_overrides_are_compared_by_value_not_by_place():
+    table = fingerprint.overridden({"optim_conf.lr": "0.0001"}, ["++optim_conf.lr=1e-4", "++seed=2"])
+    assert table == {"optim_conf.lr": "0.0001", "seed": "2"}
+
+
+@given(st.integers(0, 200 * 2**20))
+def test_the_blocks_of_a_file_lie_inside_it_and_hold_both_ends(size):
+    blocks = fingerprint.blocks(size)
+    assert blocks[0][0] == 0 and sum(blocks[-1]) == size
+    assert all(offset >= 0 and offset + length <= size for offset, length in blocks)
+    assert sum(length for _, length in blocks) <= fingerprint.WHOLE
+
+
+def test_a_file_changes_its_digest_at_either_end_and_by_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "WHOLE", 4096)
+    monkeypatch.setattr(fingerprint, "BLOCK", 128)
+    path = tmp_path / "large"
+    digests = set()
+    content = bytearray(10_000)
+    for position in (None, 0, 9_999):
+        changed = bytearray(content)
+        if position is not None:
+            changed[position] = 1
+        path.write_bytes(changed)
+        digests.add(fingerprint.digest_file(path))
+    path.write_bytes(content + b"\0")
+    digests.add(fingerprint.digest_file(path))
+    assert len(digests) == 4
+
+
+def test_a_kaldi_folder_is_known_by_its_tables(tmp_path):
+    (tmp_path / "wav.scp").write_text("a a.wav\n", encoding="utf-8")
+    before = fingerprint.digest(tmp_path)
+    (tmp_path / "notes").write_text("no matter", encoding="utf-8")
+    assert fingerprint.digest(tmp_path) == before
+    (tmp_path / "text").write_text("a 你好\n", encoding="utf-8")
+    assert fingerprint.digest(tmp_path) != before
+
+
+def test_differences_name_what_changed_came_and_went():
+    phrases = fingerprint.differences(
+        {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "5", "d": ""}, skipped=["c"]
+    )
+    assert phrases == ["b was 2, is now 5", "d was not there, is now empty"]
+
+
+@pytest.fixture
+def experiment(tmp_path, monkeypatch) -> Experiment:
+    """A whole set of variables, in a folder of its own, with the rows that stage 0 would have made."""
+    dump = "import json, os; print(json.dumps(dict(os.environ)))"
+    script = f"set -a; source conf/defaults.sh; exec '{sys.executable}' -c '{dump}'"
+    bare = {"PATH": "/usr/bin:/bin"}
+    made = subprocess.run(
+        ["bash", "-c", script], cwd=TOP, env=bare, capture_output=True, text=True, check=True
+    )
+    values = json.loads(made.stdout) | {"OUTPUT_ROOT": str(tmp_path / "out"), "MODEL": "owner/name"}
+    made_here = Experiment(values | {"GENERAL_TEST": "x"})
+    for rows in made_here.data_rows():
+        rows.parent.mkdir(parents=True, exist_ok=True)
+        rows.write_text("{}\n", encoding="utf-8")
+    return made_here
+
+
+def finish(experiment: Experiment, name: str) -> None:
+    """What a run of a stage leaves, without the run."""
+    marks.write(experiment, name, "begun")
+    for path in marks.outputs(experiment, name):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("made", encoding="utf-8")
+    stages.close_stage(experiment, name)
+
+
+def test_a_stage_goes_from_new_to_begun_to_finished(experiment):
+    assert marks.decide(experiment, "1").verdict == "run"
+    marks.write(experiment, "1", "begun")
+    assert marks.decide(experiment, "1").verdict == "continue"
+    finish(experiment, "1")
+    assert marks.decide(experiment, "1").verdict == "skip"
+
+
+def test_a_stage_that_owes_a_file_is_not_marked_finished(experiment):
+    marks.write(experiment, "1", "begun")
+    with pytest.raises(UserError, match=r"stage 1 ended, but .*model.pt is missing or empty"):
+        stages.close_stage(experiment, "1")
+    assert marks.decide(experiment, "1").verdict == "continue"
+    assert not experiment.checkpoint_note("1").exists()
+
+
+def test_a_finished_stage_whose_file_is_gone_is_made_again(experiment):
+    finish(experiment, "1")
+    (experiment.folder("1") / "results.json").unlink()
+    decision = marks.decide(experiment, "1")
+    assert decision.verdict == "continue" and "results.json is gone" in decision.reason
+
+
+@pytest.mark.parametrize("state", ["begun", "finished"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"SEED": "2"}, "seed was 1, is now 2"),
+        ({"DEV_CAP": "7"}, "train_conf.dev_utterances was 300, is now 7"),
+        ({"STAGE1_SET": "++train_conf.max_epoch=2"}, "train_conf.max_epoch was 10, is now 2"),
+        ({"MODEL": "owner/other"}, "the model it starts from was owner/name, is now owner/other"),
+    ],
+)
+def test_changed_settings_stop_a_stage_begun_or_finished(experiment, change, said, state):
+    marks.write(experiment, "1", "begun")
+    if state == "finished":
+        finish(experiment, "1")
+    changed = Experiment({**experiment.values, **change})
+    with pytest.raises(UserError) as caught:
+        marks.decide(changed, "1")
+    assert said in str(caught.value) and "clean 1" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"JOBS": "9"},
+        {"NPROC": "4"},
+        {"DEVICE": "cuda"},
+        {"CHANNEL_PROFILE": "other"},
+        {"STAGE1_SET": "++dataset_conf.num_workers=9"},
+        {"STAGE2_SET": "++seed=9"},
+    ],
+)
+def test_what_does_not_touch_a_stage_does_not_stop_it(experiment, change):
+    finish(experiment, "1")
+    assert marks.decide(Experiment({**experiment.values, **change}), "1").verdict == "skip"
+
+
+def test_a_changed_gate_asks_for_new_scores_not_for_new_training(experiment):
+    finish(experiment, "1")
+    with pytest.raises(UserError, match=r"stage 1 was scored .* gate.cer was 10, is now 9.*clean scores"):
+        marks.decide(Experiment({**experiment.values, "STAGE1_SET": "++gate.cer=9"}), "1")
+
+
+def test_what_is_going_to_be_made_anew_is_not_compared_yet(experiment):
+    finish(experiment, "0")
+    finish(experiment, "1")
+    finish(experiment, "2")
+    (experiment.folder("1") / "model.pt").write_text("another", encoding="utf-8")
+    marks.refuse_changes(experiment, "2", upstream=False)
+    with pytest.raises(UserError, match="the model it starts from was"):
+        marks.refuse_changes(experiment, "2")
+
+
+def test_clean_removes_one_stage_and_its_note(experiment, monkeypatch):
+    for name in ("0", "baseline", "1", "2"):
+        finish(experiment, name)
+    final = experiment.stages / "final_checkpoint.txt"
+    assert "stage2_adapter" in final.read_text(encoding="utf-8")
+    stages.clean(experiment, "2")
+    assert not experiment.folder("2").exists() and not experiment.checkpoint_note("2").exists()
+    assert "stage1_encoder" in final.read_text(encoding="utf-8")
+    assert marks.decide(experiment, "1").verdict == "skip"
+    assert marks.decide(experiment, "2").verdict == "run"
+    assert not [path for path in experiment.stages.iterdir() if path.name.endswith(".removed")]
+
+
+def test_cleaning_the_scores_keeps_all_training(experiment):
+    for name in ("0", "baseline", "1"):
+        finish(experiment, name)
+    stages.clean(experiment, "scores")
+    assert not list(experiment.stages.glob("*/results.json"))
+    assert (experiment.folder("1") / "model.pt").read_text(encoding="utf-8") == "made"
+    assert marks.decide(experiment, "1").verdict == "continue"
+
+
+def test_a_damaged_mark_is_one_line(experiment):
+    finish(experiment, "1")
+    marks.mark_path(experiment, "1").write_text('{"state": "fin', encoding="utf-8")
+    with pytest.raises(UserError, match=r"\.stage\.json is damaged: .*clean 1"):
+        marks.decide(experiment, "1")
+
+
+@pytest.mark.parametrize(
+    ("change", "first", "last", "expected"),
+    [
+        ({}, 0, 3, "0 baseline 1 2 3"),
+        ({}, 0, 0, "0"),
+        ({}, 2, 2, "baseline 2"),
+        ({"CONTROLS": "1"}, 0, 3, "0 baseline 1 2 3 control"),
+        ({"CONTROLS": "1"}, 2, 3, "baseline 2 3"),
+        ({"INIT": "released"}, 0, 3, "0 baseline 3"),
+        ({"NNODES": "2"}, 1, 1, "1"),
+    ],
+)
+def test_the_stages_that_a_request_goes_through(experiment, change, first, last, expected):
+    chosen = stages.chosen(Experiment({**experiment.values, **change}), first, last)
+    assert " ".join(chosen) == expected
+
+
+def test_one_run_at_a_time_in_an_output_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(request, "PATIENCE", 0)
+    path = tmp_path / ".lock"
+    with path.open("a") as first, path.open("a") as second:
+        request.lock(first.fileno())
+        with pytest.raises(UserError, match="another run is at work"):
+            request.lock(second.fileno())
+        fcntl.flock(first, fcntl.LOCK_UN)
+        assert request.lock(second.fileno()) == 0
+
+
+def test_every_variable_has_a_default_and_its_use():
+    known = experiments.known_variables()
+    assert {"MODEL", "SEED", "NNODES", "MINI_CALLS_TEST"} <= known
+    places = ["run_experiment.sh", "local/steps.sh", "local/env.sh", "local/experiment.py", "local/marks.py",
+              "local/request.py", "local/devices.py"]  # fmt: skip
+    text = "\n".join((TOP / place).read_text(encoding="utf-8") for place in places)
+    unused = [
+        name for name in known if name not in text and not name.startswith(("STAGE", "GENERAL", "MINI"))
+    ]
+    assert not unused
+
+
+def test_deciding_imports_nothing_heavy():
+    listed = "import sys, local.stages, local.devices, local.packages; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", listed], cwd=TOP, capture_output=True, text=True, check=True)
+    assert not {"torch", "numpy", "yaml", "funasr"} & set(done.stdout.split())
