@@ -20,8 +20,9 @@ HANDED_ON = "model.pt"
 
 
 def save(path: Path, content: Any) -> None:
-    with whole_file(path) as temporary:
-        torch.save(content, temporary)
+    """The same content makes the same bytes: through an open file torch does not write the temporary name into it."""
+    with whole_file(path) as temporary, temporary.open("wb") as out:
+        torch.save(content, out)
 
 
 def read(path: Path) -> Any:
