@@ -80,8 +80,8 @@ def read_profile(name: str, path: Path | str = CONFIG) -> Profile:
     missing = [key for key in known if not isinstance(settings, dict) or key not in settings]
     if missing:
         raise UserError(f"{path}: {name}: has no {missing[0]!r}")
-    ranges: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    return Profile(name, **ranges)
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
+    return Profile(name, **values)
 
 
 def draw(profile: Profile, seed: int, key: str, variant: int = 0) -> Draws:
