@@ -87,26 +87,33 @@ class FunASRNanoWithCTC(FunASRNano):
         return self
 
 
-def build(
-    model_dir: str, checkpoint: str | Path | None, overrides: dict, device: str = "cpu"
-) -> tuple[FunASRNanoWithCTC, dict]:
-    """The model of a FunASR folder (or hub name) as our subclass, in fp32, with `checkpoint` (None: the folder's own).
+def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[FunASRNanoWithCTC, dict]:
+    """The model of a FunASR folder (or hub name) as our subclass, in fp32, with random weights.
 
-    Returns the model and FunASR's resolved settings, among them `tokenizer` and `frontend`.
+    Returns the model and FunASR's resolved settings, among them `tokenizer`, `frontend` and `released`, the path of the
+    folder's own weights (None where it has none).
     """
     settings = download_model(model=str(model_dir), device=device)
     if settings.get("model") != STOCK_NAME:
         raise UserError(f"{model_dir}: config.yaml says model: {settings.get('model')}, and {STOCK_NAME} is needed")
-    released = settings.pop("init_param", None)
+    settings["released"] = settings.pop("init_param", None)
     settings |= {"model": NAME, "model_conf": {}, "disable_log": True, "ncpu": torch.get_num_threads()}
     settings["frontend_conf"] = {**settings["frontend_conf"], "dither": 0.0}  # features must repeat
     for section, values in overrides.items():
         settings[section] = {**settings.get(section, {}), **values} if isinstance(values, dict) else values
     settings["llm_conf"] = {**settings["llm_conf"], "llm_dtype": "fp32"}
-    model, settings = AutoModel.build_model(**settings)
-    path = checkpoint or released
-    if path is not None:
-        load(model, path)
+    return AutoModel.build_model(**settings)
+
+
+def build(
+    model_dir: str, checkpoint: str | Path | None, overrides: dict, device: str = "cpu"
+) -> tuple[FunASRNanoWithCTC, dict]:
+    """As `construct`, with the weights of `checkpoint` (None: the folder's own)."""
+    model, settings = construct(model_dir, overrides, device)
+    path = checkpoint or settings["released"]
+    if path is None:
+        raise UserError(f"{model_dir}: has no weights (model.pt): copy or download the model again")
+    load(model, path)
     return model, settings
 
 
@@ -116,6 +123,7 @@ def load(model: nn.Module, path: str | Path) -> None:
         state = normalize_checkpoint_state(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises a different type for every way a file can be broken
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); copy or train it again") from error
+    state = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state and name.rsplit(".", 1)[-1] not in LORA]
     misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]

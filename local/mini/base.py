@@ -25,7 +25,7 @@ from local.batches import Featuriser, collate
 from local.decode import decode
 from local.mini import architecture, grammar, talkers
 from local.mini.speech import RATE, speak
-from local.nano import FunASRNanoWithCTC, build
+from local.nano import FunASRNanoWithCTC, construct
 
 BATCH = 16
 VOICES = talkers.talkers("general_train") + talkers.talkers("base_only")
@@ -104,7 +104,7 @@ def train(folder: Path, steps: int, check_every: int, dev_count: int, threads: i
     torch.manual_seed(SEED)
     torch.set_num_threads(threads)
     architecture.write_folder(folder)
-    model, settings = build(str(folder), None, ALL_TRAINABLE)
+    model, settings = construct(str(folder), ALL_TRAINABLE)
     featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
     tokenizer = settings["tokenizer"]
     dev = dev_batches(featuriser, dev_count)
