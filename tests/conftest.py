@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("recipe", deadline=None)  # a busy machine is no failure
+settings.load_profile("recipe")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small lose time to threads
 
 if TYPE_CHECKING:

@@ -1,0 +1,140 @@
+"""What a stage writes: whole files, merged adapters, the best epochs, and a model that FunASR itself takes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from funasr import AutoModel
+from small_stage import config, tensors
+from torch import nn
+
+from data.errors import UserError
+from local import checkpoint
+from local.batches import collate
+from local.contract import declare
+from local.nano import FunASRNanoWithCTC, build
+from local.train import overrides
+
+
+@pytest.fixture()
+def adapted(model_dir) -> FunASRNanoWithCTC:
+    """A model of stage 3 whose adapters say something."""
+    chosen = config(3)
+    torch.manual_seed(3)
+    model, _ = build(str(model_dir), None, overrides(chosen))
+    declare(model, chosen.stage.groups)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("lora_B"):
+                parameter.normal_(std=0.1)
+    return model.eval()
+
+
+def logits(model, examples) -> torch.Tensor:
+    """Of the LLM's head, as the stock forward computes them."""
+    seen = []
+    with model.llm.lm_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output)), torch.no_grad():
+        batch = collate(examples[:2])
+        names = ("speech", "speech_lengths", "input_ids", "attention_mask", "labels_ids", "fbank_beg", "fake_token_len")
+        model(**(batch if isinstance(model, FunASRNanoWithCTC) else {name: batch[name] for name in names}))
+    return seen[0]
+
+
+def test_merged_adapters_say_what_adapters_beside_say(adapted, ours, model_dir, examples):
+    beside = logits(adapted, examples)
+    assert not torch.allclose(beside, logits(ours[0], examples), atol=1e-2), "the adapters say nothing: the test would be empty"
+    merged, _ = build(str(model_dir), None, {})
+    checkpoint.install(merged, checkpoint.changed(adapted))
+    torch.testing.assert_close(logits(merged.eval(), examples), beside, rtol=1e-4, atol=1e-4)
+
+
+def test_installing_silences_adapters(adapted, examples):
+    beside = logits(adapted, examples)
+    checkpoint.install(adapted, checkpoint.changed(adapted))
+    torch.testing.assert_close(logits(adapted, examples), beside, rtol=1e-4, atol=1e-4)
+
+
+def test_only_the_four_projections_change_by_adapters(adapted):
+    names = checkpoint.changed(adapted)
+    assert {name.split(".")[-2] for name in names} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+    assert len(names) == 4 * adapted.llm.config.num_hidden_layers
+
+
+def test_what_is_handed_on_is_the_merged_model_in_the_stock_class(adapted, model_dir, examples, tmp_path):
+    beside = logits(adapted, examples)
+    checkpoint.install(adapted, checkpoint.changed(adapted))
+    path = checkpoint.hand_on(adapted, tmp_path)
+    state = tensors(path)
+    assert not [name for name in state if "lora" in name]
+    stock = AutoModel(model=str(model_dir), init_param=str(path), device="cpu", disable_update=True, ncpu=1).model
+    assert set(stock.state_dict()) == set(state)
+    for name, tensor in stock.state_dict().items():
+        assert torch.equal(tensor, state[name]), name
+    torch.testing.assert_close(logits(stock, examples[:1]), beside[:1, : logits(stock, examples[:1]).shape[1]], rtol=1e-3, atol=1e-3)
+
+
+def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "model.pt"
+    checkpoint.save(path, {"w": torch.ones(2)})
+
+    def crash(_content, out):
+        out.write(b"half")
+        raise RuntimeError("power is off")
+
+    monkeypatch.setattr(torch, "save", crash)
+    with pytest.raises(RuntimeError):
+        checkpoint.save(path, {"w": torch.zeros(2)})
+    assert torch.equal(checkpoint.read(path)["w"], torch.ones(2))
+    assert [item.name for item in tmp_path.iterdir()] == ["model.pt"]
+
+
+@pytest.mark.parametrize("size", [0, 10, 500])
+def test_a_damaged_file_is_one_line(size, tmp_path):
+    path = tmp_path / "resume.pt"
+    checkpoint.save(path, {"w": torch.ones(1000)})
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(UserError, match="resume.pt: is damaged") as caught:
+        checkpoint.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_average_is_the_mean_of_each_tensor(tmp_path):
+    files = []
+    for number in (1.0, 2.0, 6.0):
+        files.append(tmp_path / f"{number}.pt")
+        checkpoint.save(files[-1], {"a": torch.full((2, 2), number), "b": torch.tensor(10 * number).half()})
+    mean = checkpoint.average(files)
+    assert torch.equal(mean["a"], torch.full((2, 2), 3.0))
+    assert mean["b"] == 30.0
+    assert mean["b"].dtype == torch.float32
+
+
+def record(epochs: checkpoint.Epochs, model: nn.Module, ranks: list[float]) -> None:
+    for number, rank in enumerate(ranks):
+        with torch.no_grad():
+            model.weight.fill_(number)
+        epochs.record(model, {"rank": rank}, {"update": number})
+
+
+def test_the_best_epochs_are_kept_and_no_others(tmp_path):
+    epochs = checkpoint.Epochs(tmp_path, keep=2)
+    record(epochs, nn.Linear(1, 1), [0.0, 9.0, 3.0, 7.0, 3.0, 8.0])  # entry 0 is the start, which is no epoch
+    assert epochs.best(3) == [2, 4, 3]
+    assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["epoch_02.pt", "epoch_04.pt"]
+    assert checkpoint.read(epochs.file(4))["weight"] == 4.0
+
+
+def test_an_interrupted_run_finds_what_it_had(tmp_path):
+    model = nn.Linear(1, 1)
+    record(checkpoint.Epochs(tmp_path, keep=1), model, [5.0, 4.0, 3.0])
+    (tmp_path / ".123.resume.pt.part").write_bytes(b"half")
+    epochs, fresh = checkpoint.Epochs(tmp_path, keep=1), nn.Linear(1, 1)
+    state = epochs.resume(fresh)
+    assert state["update"] == 2
+    assert [score["rank"] for score in epochs.scores] == [5.0, 4.0, 3.0]
+    assert torch.equal(fresh.weight, model.weight)
+    assert torch.equal(fresh.bias, model.bias)
+
+
+def test_nothing_to_resume_is_none(tmp_path):
+    assert checkpoint.Epochs(tmp_path, keep=1).resume(nn.Linear(1, 1)) is None
