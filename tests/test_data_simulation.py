@@ -1,0 +1,238 @@
+"""The simulator from its command line: determinism, kills, bad input, one file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from made_sound import make_corpus, tree, voice, write_manifest, write_voice
+
+from data.audio import read_wideband
+from data.babble import TalkerPool, mix
+from data.data_simulation import main
+from data.errors import UserError
+from data.manifest import read_rows
+from data.selection import select
+from data.telephone_channel import BABBLE, draw, read_profile, simulate
+
+TOP = Path(__file__).resolve().parents[1]
+SCRIPT = TOP / "data" / "data_simulation.py"
+
+
+def simulate_corpus(manifest: Path, folder: Path, *more: str) -> dict[str, bytes]:
+    assert main(["--manifest", str(manifest), "--output_dir", str(folder), "--split", "train", *more]) == 0
+    return tree(folder)
+
+
+def without_paths(files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
+    return {name: content.replace(str(folder).encode(), b"DIR") for name, content in files.items()}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    return make_corpus(tmp_path / "corpus")
+
+
+def test_a_row_and_its_sound_are_what_the_channel_makes_of_the_draws(corpus, tmp_path):
+    """The whole way again by hand, from the row's key alone."""
+    simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--seed", "3")
+    rows = read_rows(tmp_path / "out" / "train.jsonl")
+    utterances = select(corpus).kept
+    assert [row["key"] for row in rows] == [u.key for u in utterances]
+    by_key = {u.key: u for u in utterances}
+    for row in rows:
+        target = by_key[row["key"]]
+        draws = draw(read_profile("default"), 3, row["key"])
+        rng = draws.generator(BABBLE)
+        others = [u for u, _ in zip(TalkerPool(utterances).others(target, rng), range(draws.talkers), strict=False)]
+        assert row["channel"]["talkers"] == [u.key for u in others]
+        assert target.speaker not in {u.speaker for u in others}
+        speech = read_wideband(target.audio)
+        babble = mix([read_wideband(u.audio) for u in others], len(speech), rng)
+        path = row["messages"][1]["content"].split("!")[1].removesuffix("<|endofspeech|>")
+        heard, rate = soundfile.read(path, dtype="int16")
+        assert rate == 16000 and Path(path).is_absolute()
+        np.testing.assert_array_equal(heard, simulate(speech, draws, babble))
+        assert row["duration"] == round(len(speech) / 16000, 3)
+
+
+def test_the_same_bytes_with_any_number_of_processes_and_in_any_place(corpus, tmp_path):
+    one = simulate_corpus(corpus, tmp_path / "one", "--jobs", "1")
+    three = simulate_corpus(corpus, tmp_path / "three", "--jobs", "3")
+    assert without_paths(one, tmp_path / "one") == without_paths(three, tmp_path / "three")
+
+
+def test_neither_order_nor_a_limit_changes_an_utterance_of_the_same_talkers(corpus, tmp_path):
+    whole = simulate_corpus(corpus, tmp_path / "whole", "--jobs", "1")
+    few = simulate_corpus(corpus, tmp_path / "few", "--jobs", "1", "--limit", "4")
+    sounds = {name for name in few if name.endswith(".wav")}
+    assert len(sounds) == 4 and all(few[name] == whole[name] for name in sounds)
+
+
+def test_another_seed_is_another_line(corpus, tmp_path):
+    one = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--limit", "2")
+    two = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--limit", "2", "--seed", "2")
+    assert all(one[name] != two[name] for name in one if name.endswith(".wav"))
+
+
+def test_a_second_run_touches_nothing(corpus, tmp_path):
+    simulate_corpus(corpus, tmp_path / "out", "--jobs", "1")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*") if path.suffix != ".lock"}
+    simulate_corpus(corpus, tmp_path / "out", "--jobs", "1")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_after_real_kills_the_same_command_ends_with_the_same_bytes(tmp_path, jobs):
+    corpus = make_corpus(tmp_path / "corpus", count=400, seconds=0.3, talkers=20)
+    folder = tmp_path / "out"
+    command = [sys.executable, str(SCRIPT), "--manifest", str(corpus), "--output_dir", str(folder),
+               "--split", "train", "--jobs", jobs]
+    subprocess.run(command, check=True, capture_output=True)
+    undisturbed = tree(folder)
+    subprocess.run(["rm", "-rf", str(folder)], check=True)
+    for least in (20, 150, 300):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(folder.glob("wav/train/*.wav"))) < least:
+            assert process.poll() is None, "it ended before the kill: make the corpus larger"
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (folder / "train.jsonl").exists()
+    wait_for_orphans(folder)
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("wav/train/*.wav")}
+    subprocess.run(command, check=True, capture_output=True)
+    assert tree(folder) == undisturbed
+    untouched = sum(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    assert untouched >= 250  # of 300 and more
+
+
+def wait_for_orphans(folder: Path) -> None:
+    """Workers end with their parent; give them the moment that takes."""
+    before = -1
+    while before != (before := len(list(folder.rglob("*")))):
+        time.sleep(0.3)
+
+
+def test_bad_utterances_among_good_ones_are_listed(corpus, tmp_path, capsys):
+    folder = corpus.parent
+    (folder / "zero.wav").touch()
+    soundfile.write(folder / "short.wav", voice(0.02), 16000)
+    with corpus.open("a", encoding="utf-8") as out:
+        out.write("no json\n")
+        for name in ("nowhere.wav", "zero.wav", "short.wav"):
+            out.write(json.dumps({"key": name, "source": name, "target": "字", "speaker": name}) + "\n")
+        out.write(json.dumps({"key": "marked", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}) + "\n")
+    simulate_corpus(corpus, tmp_path / "out", "--jobs", "2")
+    rejected = [json.loads(line) for line in (tmp_path / "out" / "rejected" / "train.jsonl").open(encoding="utf-8")]
+    assert [(r["line"], r["reason"]) for r in rejected] == [
+        (13, "bad_json"), (14, "missing_audio"), (15, "unreadable_audio"), (16, "too_short"), (17, "annotation_error")]
+    assert "read 17 = kept 12 + rejected 5" in capsys.readouterr().out.splitlines()[-1]
+    babblers = {key for row in read_rows(tmp_path / "out" / "train.jsonl") for key in row["channel"]["talkers"]}
+    assert not babblers & {"nowhere.wav", "zero.wav"}
+
+
+@pytest.mark.parametrize("key", ["../../x", "/abs", "..", "a/b", "名字", "a\nb"])
+def test_no_key_writes_outside_the_folder(tmp_path, key):
+    write_voice(tmp_path / "c" / "a.wav")
+    manifest = write_manifest(tmp_path / "c" / "m.jsonl", [{"key": key, "source": "a.wav", "target": "字"}])
+    simulate_corpus(manifest, tmp_path / "deep" / "out", "--jobs", "1")
+    assert {path.parts[0] for path in map(Path, tree(tmp_path))} == {"c", "deep"}
+    assert {path.parts[1] for path in map(Path, tree(tmp_path)) if path.parts[0] == "deep"} == {"out"}
+    assert read_rows(tmp_path / "deep" / "out" / "train.jsonl")[0]["key"] == key
+
+
+def test_a_lonely_talker_gets_no_babble_and_the_user_is_told(tmp_path, capsys):
+    simulate_corpus(make_corpus(tmp_path / "c", count=2, talkers=1), tmp_path / "out", "--jobs", "1")
+    assert "has 1 talkers" in capsys.readouterr().err
+    assert read_rows(tmp_path / "out" / "train.jsonl")[0]["channel"]["talkers"] == []
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 1), (16000, 2)])
+def test_sources_of_any_rate(tmp_path, rate, channels):
+    write_voice(tmp_path / "a.wav", 0.5, rate, channels=channels)
+    manifest = write_manifest(tmp_path / "m.jsonl", [{"source": "a.wav", "target": "字"}])
+    simulate_corpus(manifest, tmp_path / "out", "--jobs", "1")
+    assert read_rows(tmp_path / "out" / "train.jsonl")[0]["duration"] == 0.5
+
+
+# --- one file -----------------------------------------------------------------------------------------
+
+
+def test_one_file(tmp_path, capsys):
+    source, target = write_voice(tmp_path / "a.wav", 1), tmp_path / "b.wav"
+    other = write_voice(tmp_path / "x.wav", 1, seed=5)
+    assert main(["--input", str(source), "--output", str(target), "--babble", str(other)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["talkers"] == [str(other)] and printed["profile"] == "default"
+    assert len(soundfile.read(target)[0]) == 16000
+    with_babble = target.read_bytes()
+    main(["--input", str(source), "--output", str(target)])
+    assert target.read_bytes() != with_babble
+
+
+# --- the command line ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["--input", "a.wav"], ["--manifest", "m"], ["--manifest", "m", "--output_dir", "d"],
+    ["--input", "a", "--output", "b", "--manifest", "m"], ["--manifest", "m", "--output_dir", "d", "--split", "x"],
+    ["--manifest", "m", "--output_dir", "d", "--split", "train", "--jobs", "0"],
+    ["--manifest", "m", "--output_dir", "d", "--split", "train", "--babble", "x"]])
+def test_wrong_arguments_are_exit_2(arguments, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_input_and_output_may_not_be_one_file(corpus, tmp_path):
+    corpus.rename(corpus.with_name("train.jsonl"))
+    with pytest.raises(UserError, match="same file"):
+        simulate_corpus(corpus.with_name("train.jsonl"), corpus.parent)
+    with pytest.raises(UserError, match="same file"):
+        main(["--input", str(corpus.parent / "0.wav"), "--output", str(corpus.parent / "0.wav")])
+
+
+@pytest.mark.parametrize("how", ["script", "module"])
+def test_runs_as_a_script_from_any_folder_and_as_a_module(corpus, tmp_path, how):
+    where = {"script": [str(SCRIPT)], "module": ["-m", "data.data_simulation"]}[how]
+    command = [sys.executable, *where, "--manifest", str(corpus), "--output_dir", str(tmp_path / "o u t"),
+               "--split", "dev", "--jobs", "2"]
+    done = subprocess.run(command, cwd=tmp_path if how == "script" else TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("read 12 = kept 12 + rejected 0; 0.00 hours, 6 speakers -> ")
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--manifest", "nowhere.jsonl", "--output_dir", "o", "--split", "dev"], "nowhere.jsonl: no such manifest"),
+    (["--input", "nowhere.wav", "--output", "o.wav"], "nowhere.wav: no such file"),
+    (["--input", "a", "--output", "b", "--profile", "defualt"], "did you mean 'default'?")])
+def test_a_mistake_is_one_line_and_exit_1(tmp_path, arguments, message):
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and message in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    """Every temporary file is a link to /dev/full, which takes no byte."""
+    write_voice(tmp_path / "a.wav")
+    driver = ("import sys, wave; sys.path.insert(0, sys.argv[1]); real = wave.open\n"
+              "wave.open = lambda path, mode: real('/dev/full' if mode == 'wb' else path, mode)\n"
+              "from data.data_simulation import main; from data.errors import run\n"
+              "raise SystemExit(run(lambda: main(sys.argv[2:])))")
+    done = subprocess.run([sys.executable, "-c", driver, str(TOP), "--input", "a.wav", "--output", "b.wav"],
+                          cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "disk full" in done.stderr and "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == ["a.wav"]
