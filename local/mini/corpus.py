@@ -12,7 +12,7 @@ import multiprocessing
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from tqdm import tqdm
 from data.audio import resample, write_wav
 from data.babble import mix
 from data.errors import run
-from data.files import write_text
-from data.telephone_channel import BABBLE, NARROW, WIDE, draw, read_profile, simulate
+from data.files import sweep, write_text
+from data.telephone_channel import BABBLE, NARROW, WIDE, Profile, draw, read_profile, simulate
 from local.mini import grammar
 from local.mini.speech import speak
 from local.mini.talkers import Talker, talkers
@@ -76,9 +76,14 @@ def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:
     return len(chunk)
 
 
+@lru_cache(maxsize=1)
+def _poor_line() -> Profile:
+    return read_profile("call_centre")
+
+
 def _call(speech: np.ndarray, others: list[np.ndarray], key: str, seed: int) -> np.ndarray:
     """(n,) at 16 kHz → (n / 2,) at 8 kHz, with some of `others` in the background, over a poor line."""
-    draws = draw(read_profile("call_centre"), seed, key)
+    draws = draw(_poor_line(), seed, key)
     rng = draws.generator(BABBLE)
     voices = [others[index] for index in rng.permutation(len(others))[: draws.talkers]]
     heard = simulate(speech, draws, mix(voices, len(speech), rng) if voices else None)
@@ -99,6 +104,8 @@ def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int
     """Sound files first, the manifest last."""
     made = lines(domain, split, count, seed)
     chunks = [made[begin : begin + CHUNK] for begin in range(0, count, CHUNK)]
+    for room in (folder / domain, folder / domain / split):
+        sweep(room)
     work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
