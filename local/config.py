@@ -2,7 +2,7 @@
 
 The YAML files in conf/ use FunASR's key names. `++train_conf.max_epoch=8` on a command line replaces one
 value, as in FunASR's own scripts. `python local/config.py conf/stageN.yaml [++key=value …]` checks and prints
-what would be used.
+what would be used, of several stages one after another.
 """
 
 from __future__ import annotations
@@ -214,12 +214,14 @@ def load_stage(path: Path | str, overrides: list[str]) -> StageConfig:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Check one stage's settings and print them whole."""
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments:
+    """Check the settings of each stage that is named and print them whole."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0].startswith("++"):
         raise UserError("usage: python local/config.py conf/stageN.yaml [++key=value …]")
-    config = load_stage(arguments[0], arguments[1:])
-    print(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True), end="")
+    starts = [index for index, word in enumerate(words) if not word.startswith("++")]
+    for start, stop in zip(starts, [*starts[1:], None], strict=True):
+        config = load_stage(words[start], words[start + 1 : stop])
+        print(yaml.safe_dump(dataclasses.asdict(config), sort_keys=False, allow_unicode=True), end="")
     return 0
 
 

@@ -20,7 +20,12 @@ from local.fingerprint import Table
 
 MODEL_PARTS = ("config.yaml", "model.pt")
 NO_MATTER = ("gate.", "dataset_conf.num_workers", "train_conf.log_interval")  # to the tensors that come out
-SETS = ("real_8k_telephone/dev", "real_8k_telephone/test", "simulated_8k_telephone/test", "general_16k/test")
+SCORED = (
+    "real_8k_telephone/dev",
+    "real_8k_telephone/test",
+    "simulated_8k_telephone/test",
+    "general_16k/test",
+)
 UPSTREAM = ("training rows", "dev rows", "the model it starts from")  # what an earlier stage makes
 
 
@@ -199,7 +204,7 @@ def scores(experiment: Experiment, name: str) -> Table:
     """What the scores of a stage depend on beside its checkpoint."""
     if name == "0":
         return {}
-    table = {f"{rows}.jsonl": fingerprint.digest(experiment.rows(rows)) for rows in SETS}
+    table = {f"{rows}.jsonl": fingerprint.digest(experiment.rows(rows)) for rows in SCORED}
     keywords = experiment["KEYWORDS"]
     table["KEYWORDS"] = fingerprint.digest(TOP / keywords) if keywords else ""
     if name in STAGE_FILES:

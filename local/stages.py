@@ -9,7 +9,7 @@ what differs.
     stages.py lock FD           one run at a time in an output folder; FD stays open in the calling shell
     stages.py open STAGE        exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
     stages.py close STAGE       marks it finished and notes what it hands on
-    stages.py overrides STAGE   the ++key=value words over its YAML file
+    stages.py settings STAGE …  the YAML file of each trained stage, with the ++key=value words over it
     stages.py status            one line a stage
     stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
 """
@@ -149,6 +149,12 @@ def remove(path: Path) -> None:
     shutil.rmtree(leaving)
 
 
+def settings(experiment: Experiment, names: list[str]) -> list[str]:
+    """The words that local/config.py takes for these stages; those that train nothing have none."""
+    trained = [name for name in names if name in experiments.STAGE_FILES]
+    return [word for name in trained for word in (experiments.STAGE_FILES[name], *experiment.overrides(name))]
+
+
 def print_lines(lines: list[str]) -> int:
     """For the shell to read."""
     print("\n".join(lines))
@@ -165,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
         "lock": lambda: request.lock(int(words[0])),
         "open": lambda: open_stage(experiment, words[0]),
         "close": lambda: close_stage(experiment, words[0]),
-        "overrides": lambda: print_lines([" ".join(experiment.overrides(words[0]))]),
+        "settings": lambda: print_lines([" ".join(settings(experiment, words))]),
         "status": lambda: status(experiment),
         "clean": lambda: clean(experiment, words[0]),
     }

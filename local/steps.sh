@@ -26,36 +26,30 @@ validate() {    # all rows that stage 0 made
   logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl
 }
 
-settings() {    # settings STAGE: sets $config and $overrides, the stage's file and the ++key=value words over it
-  config=$(echo conf/stage"$1"_*.yaml)
-  read -ra overrides <<<"$("$python" local/stages.py overrides "$1")"
-}
-
 check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3 is said today, not after stages 1 and 2
-  local stage config overrides
-  for stage; do
-    [[ $stage == [123] ]] || continue
-    settings "$stage"
-    "$python" local/config.py "$config" "${overrides[@]}" >/dev/null
-  done
+  local line words
+  line=$("$python" local/stages.py settings "$@")
+  read -ra words <<<"$line"
+  ((${#words[@]} == 0)) || "$python" local/config.py "${words[@]}" >/dev/null
 }
 
 train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
-  local config overrides launch=("$python")
+  local line words launch=("$python")
   log=$2/train.log
   [[ ! -s $2/model.pt ]] || return 0
-  settings "$1"
+  line=$("$python" local/stages.py settings "$1")
+  read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
   if ((NNODES > 1)); then
     launch+=(-m torch.distributed.run --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$processes"
       --master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT")
   elif ((processes > 1)); then
     launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
   fi
-  "${launch[@]}" local/train.py --config "$config" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${overrides[@]}"
+  "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
+    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${words[@]:1}"
 }
 
-score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; machine 0 does it for all
+score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; on machine 0 only
   local set sets=()
   log=$1/train.log
   [[ ! -s $1/results.json && $NODE_RANK == 0 ]] || return 0
@@ -63,8 +57,9 @@ score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; machine 
     telephone_test=simulated_8k_telephone/test guard=general_16k/test; do
     [[ ! -f $data/${set#*=}.jsonl ]] || sets+=(--set "${set%%=*}=$data/${set#*=}.jsonl")
   done
-  "$python" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" ${KEYWORDS:+--keywords "$KEYWORDS"} \
-    --output_dir "$1" --device "$device" --other_audio calls_test
+  mkdir -p "$1"
+  "$python" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --output_dir "$1" --device "$device" \
+    ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} | tee -a "$log"
 }
 
 open_stage() {    # true: it has work; false: it is finished; anything else ends the run

@@ -135,6 +135,13 @@ def test_any_misspelt_key_is_refused(key, position, letter):
         config.load_stage(STAGE3, [f"++{name}=1"])
 
 
+def test_the_settings_of_several_stages_are_checked_at_once(capsys):
+    assert config.main([str(STAGE1), "++seed=7", str(STAGE3)]) == 0
+    assert capsys.readouterr().out.count("scheduler: warmupcosine") == 2
+    with pytest.raises(UserError, match="stage3_lora_domain.yaml with ++sed=7".replace("+", r"\+")):
+        config.main([str(STAGE1), str(STAGE3), "++sed=7"])
+
+
 def test_printed_settings_load_to_the_same(tmp_path, capsys):
     assert config.main([str(STAGE3), "++seed=7"]) == 0
     printed = tmp_path / "printed.yaml"
