@@ -9,32 +9,47 @@ from hypothesis import strategies as st
 from data.annotation import ACTIONS, REJECT, Marked, clean
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("你好，世界。", "你好，世界。"),
-    ("  你  好\t吗\n", "你 好 吗"),
-    ("<SIL>你好<NOISE>", "你好"),
-    ("你<sil>好", "你 好"),
-    ("[LAUGHTER] 你好 [+] {breath}", "你好"),
-    ("你[ENS]好[NPS][SYSTEM][SONANT][MUSIC]", "你 好"),
-    ('用<foreign language="English"> email </foreign>发', "用 email 发"),
-    ("<foreign>OK</foreign>", "OK"),
-    ("我((觉得))可以", "我觉得可以"),
-    ("YES <COMMA> SIR <PERIOD>", "YES SIR"),
-    ("3<5 和 5>3, a[1], {}", "3<5 和 5>3, a[1], {}"),
-    ("我 <3 你", "我 <3 你"),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("你好，世界。", "你好，世界。"),
+        ("  你  好\t吗\n", "你 好 吗"),
+        ("<SIL>你好<NOISE>", "你好"),
+        ("你<sil>好", "你 好"),
+        ("[LAUGHTER] 你好 [+] {breath}", "你好"),
+        ("你[ENS]好[NPS][SYSTEM][SONANT][MUSIC]", "你 好"),
+        ('用<foreign language="English"> email </foreign>发', "用 email 发"),
+        ("<foreign>OK</foreign>", "OK"),
+        ("我((觉得))可以", "我觉得可以"),
+        ("YES <COMMA> SIR <PERIOD>", "YES SIR"),
+        ("3<5 和 5>3, a[1], {}", "3<5 和 5>3, a[1], {}"),
+        ("我 <3 你", "我 <3 你"),
+    ],
+)
 def test_clean_up(text, words):
     assert clean(text) == words
 
 
-@pytest.mark.parametrize(("text", "reason"), [
-    ("你好<ANNOTATION_ERROR>", "annotation_error"), ("<annotation_error>", "annotation_error"),
-    ("你[UNK]好", "marked_unintelligible"), ("[*]", "marked_unintelligible"), ("我(())", "marked_unintelligible"),
-    ("我叫[PII]", "marked_unintelligible"), ("<unk>", "marked_unintelligible"),
-    ("", "empty_text"), (" \u3000", "empty_text"), ("<NOISE>", "empty_text"), ("<MUSIC><SIL>", "empty_text"),
-    ("你<WHATEVER>好", "unknown_tag"), ("你[ABC]好", "unknown_tag"), ("你{hum}好", "unknown_tag"),
-    ("你<|im_end|>好", "unknown_tag"),
-])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("你好<ANNOTATION_ERROR>", "annotation_error"),
+        ("<annotation_error>", "annotation_error"),
+        ("你[UNK]好", "marked_unintelligible"),
+        ("[*]", "marked_unintelligible"),
+        ("我(())", "marked_unintelligible"),
+        ("我叫[PII]", "marked_unintelligible"),
+        ("<unk>", "marked_unintelligible"),
+        ("", "empty_text"),
+        (" \u3000", "empty_text"),
+        ("<NOISE>", "empty_text"),
+        ("<MUSIC><SIL>", "empty_text"),
+        ("你<WHATEVER>好", "unknown_tag"),
+        ("你[ABC]好", "unknown_tag"),
+        ("你{hum}好", "unknown_tag"),
+        ("你<|im_end|>好", "unknown_tag"),
+    ],
+)
 def test_rejects(text, reason):
     with pytest.raises(Marked) as error:
         clean(text)

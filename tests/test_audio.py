@@ -28,8 +28,17 @@ def test_reads_int16_exactly(tmp_path):
     np.testing.assert_array_equal(read * 32768, samples)
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "ULAW"), ("WAV", "ALAW"), ("WAV", "FLOAT"), ("WAV", "PCM_24"),
-                                               ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
+        ("WAV", "ULAW"),
+        ("WAV", "ALAW"),
+        ("WAV", "FLOAT"),
+        ("WAV", "PCM_24"),
+        ("FLAC", "PCM_16"),
+        ("OGG", "VORBIS"),
+    ],
+)
 def test_reads_other_kinds_of_sound(tmp_path, kind, subtype):
     path = tmp_path / "a.sound"
     soundfile.write(path, voice(1), 16000, format=kind, subtype=subtype)

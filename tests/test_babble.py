@@ -36,7 +36,9 @@ def test_others_are_all_the_other_talkers_each_once(count, talkers, seed):
 
 def test_every_other_talker_gets_drawn_first_about_equally_often():
     pool = TalkerPool([utterance(n, f"s{n % 5}") for n in range(50)])
-    first = [next(pool.others(utterance(0, "s0"), np.random.default_rng(seed))).speaker for seed in range(2000)]
+    first = [
+        next(pool.others(utterance(0, "s0"), np.random.default_rng(seed))).speaker for seed in range(2000)
+    ]
     for speaker in ("s1", "s2", "s3", "s4"):
         assert first.count(speaker) == pytest.approx(500, rel=0.2)
 

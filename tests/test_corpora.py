@@ -45,8 +45,11 @@ def test_other_names_of_the_fields(tmp_path):
 
 
 def test_a_missing_key_is_made_of_place_and_times_never_of_the_position(tmp_path):
-    lines = [{"source": "d/a.wav", "target": "字", "start": 1.5, "end": 2}, {"source": "d/a.wav", "target": "字"},
-             {"source": "d/a.wav", "target": "字", "channel": 1}]
+    lines = [
+        {"source": "d/a.wav", "target": "字", "start": 1.5, "end": 2},
+        {"source": "d/a.wav", "target": "字"},
+        {"source": "d/a.wav", "target": "字", "channel": 1},
+    ]
     keys = [item.key for item in read_lines(tmp_path, *lines)]
     assert keys == ["corpus/d/a.wav@1.500-2.000", "corpus/d/a.wav", "corpus/d/a.wav#1"]
     assert [item.key for item in read_lines(tmp_path, *reversed(lines))] == keys[::-1]
@@ -57,13 +60,25 @@ def test_digits_are_a_key_and_blank_lines_are_no_lines(tmp_path):
     assert [(item.key, item.line) for item in items] == [("17", 1)]
 
 
-@pytest.mark.parametrize(("fields", "reason"), [
-    ({"source": None}, "no_audio"), ({"target": None}, "no_text"), ({"target": ["字"]}, "bad_field"),
-    ({"start": "1"}, "bad_field"), ({"start": -1}, "bad_field"), ({"start": float("nan")}, "bad_field"),
-    ({"start": 2, "end": 2}, "bad_field"), ({"end": 0}, "bad_field"), ({"channel": -1}, "bad_field"),
-    ({"channel": 0.5}, "bad_field"), ({"channel": True}, "bad_field"), ({"key": {}}, "bad_field"),
-    ({"target": "\ud800"}, "bad_field"), ({"source": "a\0b"}, "bad_field"),
-])
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"source": None}, "no_audio"),
+        ({"target": None}, "no_text"),
+        ({"target": ["字"]}, "bad_field"),
+        ({"start": "1"}, "bad_field"),
+        ({"start": -1}, "bad_field"),
+        ({"start": float("nan")}, "bad_field"),
+        ({"start": 2, "end": 2}, "bad_field"),
+        ({"end": 0}, "bad_field"),
+        ({"channel": -1}, "bad_field"),
+        ({"channel": 0.5}, "bad_field"),
+        ({"channel": True}, "bad_field"),
+        ({"key": {}}, "bad_field"),
+        ({"target": "\ud800"}, "bad_field"),
+        ({"source": "a\0b"}, "bad_field"),
+    ],
+)
 def test_a_bad_field_is_a_reject_that_names_the_line(tmp_path, fields, reason):
     text = json.dumps({"source": "a.wav", "target": "字"} | fields)
     item = read_lines(tmp_path, text)[0]
@@ -100,22 +115,40 @@ def test_missing_and_empty_manifests_are_errors(tmp_path):
 
 
 def test_kaldi_without_segments(tmp_path):
-    items = kaldi(tmp_path, wav_scp="u1 a b.wav\nu2\t/abs/b.wav\n", text="u2 你 好\nu1 字\n", utt2spk="u1 s1\n")
-    assert items == [Utterance("u1", tmp_path / "a b.wav", "字", speaker="s1", line=1),
-                     Utterance("u2", Path("/abs/b.wav"), "你 好", line=2)]
+    items = kaldi(
+        tmp_path, wav_scp="u1 a b.wav\nu2\t/abs/b.wav\n", text="u2 你 好\nu1 字\n", utt2spk="u1 s1\n"
+    )
+    assert items == [
+        Utterance("u1", tmp_path / "a b.wav", "字", speaker="s1", line=1),
+        Utterance("u2", Path("/abs/b.wav"), "你 好", line=2),
+    ]
 
 
 def test_kaldi_with_segments(tmp_path):
-    items = kaldi(tmp_path, wav_scp="r1 a.wav\n", text="u1 一\nu2 二\n", segments="u1 r1 0.5 1.25\nu2 r1 2 -1\n")
-    assert [(i.key, i.start, i.end, i.call) for i in items] == [("u1", 0.5, 1.25, "r1"), ("u2", 2.0, None, "r1")]
+    items = kaldi(
+        tmp_path, wav_scp="r1 a.wav\n", text="u1 一\nu2 二\n", segments="u1 r1 0.5 1.25\nu2 r1 2 -1\n"
+    )
+    assert [(i.key, i.start, i.end, i.call) for i in items] == [
+        ("u1", 0.5, 1.25, "r1"),
+        ("u2", 2.0, None, "r1"),
+    ]
 
 
 def test_kaldi_lines_that_cannot_be_used(tmp_path):
-    items = kaldi(tmp_path, wav_scp="r1 a.wav\nr2 sox b.wav -t wav - |\n", text="u1 一\nu2 二\nu3 三\nu4 四\nu5 五\n",
-                  segments="u1 r1 1 x\nu2 r9 0 1\nu3 r2 0 1\nu4 r1 2 1\nu6 r1 0 1\n")
+    items = kaldi(
+        tmp_path,
+        wav_scp="r1 a.wav\nr2 sox b.wav -t wav - |\n",
+        text="u1 一\nu2 二\nu3 三\nu4 四\nu5 五\n",
+        segments="u1 r1 1 x\nu2 r9 0 1\nu3 r2 0 1\nu4 r1 2 1\nu6 r1 0 1\n",
+    )
     assert {item.key: item.reason for item in items} == {
-        "u1": "bad_field", "u2": "no_audio", "u3": "pipe_command", "u4": "bad_field", "u6": "no_text",
-        "u5": "no_audio"}
+        "u1": "bad_field",
+        "u2": "no_audio",
+        "u3": "pipe_command",
+        "u4": "bad_field",
+        "u6": "no_text",
+        "u5": "no_audio",
+    }
 
 
 def test_a_command_in_wav_scp_is_never_run(tmp_path):
@@ -124,10 +157,15 @@ def test_a_command_in_wav_scp_is_never_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize(("files", "message"), [
-    ({"text": "u1 字\n"}, "no file wav.scp"), ({"wav_scp": "u1 a.wav\n"}, "no file text"),
-    ({"wav_scp": "u1 a\nu1 b\n", "text": "u1 字\n"}, "wav.scp:2: u1 stands in line 1 too"),
-    ({"wav_scp": "", "text": ""}, "is empty")])
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"text": "u1 字\n"}, "no file wav.scp"),
+        ({"wav_scp": "u1 a.wav\n"}, "no file text"),
+        ({"wav_scp": "u1 a\nu1 b\n", "text": "u1 字\n"}, "wav.scp:2: u1 stands in line 1 too"),
+        ({"wav_scp": "", "text": ""}, "is empty"),
+    ],
+)
 def test_a_broken_kaldi_folder_is_one_line(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
         kaldi(tmp_path, **files)

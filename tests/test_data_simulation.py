@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_a_row_and_its_sound_are_what_the_channel_makes_of_the_draws(corpus, tmp
         target = by_key[row["key"]]
         draws = draw(read_profile("default"), 3, row["key"])
         rng = draws.generator(BABBLE)
-        others = [u for u, _ in zip(TalkerPool(utterances).others(target, rng), range(draws.talkers), strict=False)]
+        others = list(islice(TalkerPool(utterances).others(target, rng), draws.talkers))
         assert row["channel"]["talkers"] == [u.key for u in others]
         assert target.speaker not in {u.speaker for u in others}
         speech = read_wideband(target.audio)
@@ -85,7 +86,8 @@ def test_another_seed_is_another_line(corpus, tmp_path):
 
 def test_a_second_run_touches_nothing(corpus, tmp_path):
     simulate_corpus(corpus, tmp_path / "out", "--jobs", "1")
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*") if path.suffix != ".lock"}
+    files = [path for path in (tmp_path / "out").rglob("*.*") if path.is_file() and path.suffix != ".lock"]
+    before = {path: path.stat().st_mtime_ns for path in files}
     simulate_corpus(corpus, tmp_path / "out", "--jobs", "1")
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -95,8 +97,18 @@ def test_a_second_run_touches_nothing(corpus, tmp_path):
 def test_after_real_kills_the_same_command_ends_with_the_same_bytes(tmp_path, jobs):
     corpus = make_corpus(tmp_path / "corpus", count=400, seconds=0.3, talkers=20)
     folder = tmp_path / "out"
-    command = [sys.executable, str(SCRIPT), "--manifest", str(corpus), "--output_dir", str(folder),
-               "--split", "train", "--jobs", jobs]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--manifest",
+        str(corpus),
+        "--output_dir",
+        str(folder),
+        "--split",
+        "train",
+        "--jobs",
+        jobs,
+    ]
     subprocess.run(command, check=True, capture_output=True)
     undisturbed = tree(folder)
     subprocess.run(["rm", "-rf", str(folder)], check=True)
@@ -133,11 +145,20 @@ def test_bad_utterances_among_good_ones_are_listed(corpus, tmp_path, capsys):
             out.write(json.dumps({"key": name, "source": name, "target": "字", "speaker": name}) + "\n")
         out.write(json.dumps({"key": "marked", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}) + "\n")
     simulate_corpus(corpus, tmp_path / "out", "--jobs", "2")
-    rejected = [json.loads(line) for line in (tmp_path / "out" / "rejected" / "train.jsonl").open(encoding="utf-8")]
+    rejected = [
+        json.loads(line) for line in (tmp_path / "out" / "rejected" / "train.jsonl").open(encoding="utf-8")
+    ]
     assert [(r["line"], r["reason"]) for r in rejected] == [
-        (13, "bad_json"), (14, "missing_audio"), (15, "unreadable_audio"), (16, "too_short"), (17, "annotation_error")]
+        (13, "bad_json"),
+        (14, "missing_audio"),
+        (15, "unreadable_audio"),
+        (16, "too_short"),
+        (17, "annotation_error"),
+    ]
     assert "read 17 = kept 12 + rejected 5" in capsys.readouterr().out.splitlines()[-1]
-    babblers = {key for row in read_rows(tmp_path / "out" / "train.jsonl") for key in row["channel"]["talkers"]}
+    babblers = {
+        key for row in read_rows(tmp_path / "out" / "train.jsonl") for key in row["channel"]["talkers"]
+    }
     assert not babblers & {"nowhere.wav", "zero.wav"}
 
 
@@ -183,11 +204,19 @@ def test_one_file(tmp_path, capsys):
 # --- the command line ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [
-    [], ["--input", "a.wav"], ["--manifest", "m"], ["--manifest", "m", "--output_dir", "d"],
-    ["--input", "a", "--output", "b", "--manifest", "m"], ["--manifest", "m", "--output_dir", "d", "--split", "x"],
-    ["--manifest", "m", "--output_dir", "d", "--split", "train", "--jobs", "0"],
-    ["--manifest", "m", "--output_dir", "d", "--split", "train", "--babble", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--input", "a.wav"],
+        ["--manifest", "m"],
+        ["--manifest", "m", "--output_dir", "d"],
+        ["--input", "a", "--output", "b", "--manifest", "m"],
+        ["--manifest", "m", "--output_dir", "d", "--split", "x"],
+        ["--manifest", "m", "--output_dir", "d", "--split", "train", "--jobs", "0"],
+        ["--manifest", "m", "--output_dir", "d", "--split", "train", "--babble", "x"],
+    ],
+)
 def test_wrong_arguments_are_exit_2(arguments, capsys):
     with pytest.raises(SystemExit) as error:
         main(arguments)
@@ -206,19 +235,40 @@ def test_input_and_output_may_not_be_one_file(corpus, tmp_path):
 @pytest.mark.parametrize("how", ["script", "module"])
 def test_runs_as_a_script_from_any_folder_and_as_a_module(corpus, tmp_path, how):
     where = {"script": [str(SCRIPT)], "module": ["-m", "data.data_simulation"]}[how]
-    command = [sys.executable, *where, "--manifest", str(corpus), "--output_dir", str(tmp_path / "o u t"),
-               "--split", "dev", "--jobs", "2"]
+    command = [
+        sys.executable,
+        *where,
+        "--manifest",
+        str(corpus),
+        "--output_dir",
+        str(tmp_path / "o u t"),
+        "--split",
+        "dev",
+        "--jobs",
+        "2",
+    ]
     done = subprocess.run(command, cwd=tmp_path if how == "script" else TOP, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith("read 12 = kept 12 + rejected 0; 0.00 hours, 6 speakers -> ")
+    assert done.stdout.splitlines()[-1].startswith(
+        "read 12 = kept 12 + rejected 0; 0.00 hours, 6 speakers -> "
+    )
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--manifest", "nowhere.jsonl", "--output_dir", "o", "--split", "dev"], "nowhere.jsonl: no such manifest"),
-    (["--input", "nowhere.wav", "--output", "o.wav"], "nowhere.wav: no such file"),
-    (["--input", "a", "--output", "b", "--profile", "defualt"], "did you mean 'default'?")])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--manifest", "nowhere.jsonl", "--output_dir", "o", "--split", "dev"],
+            "nowhere.jsonl: no such manifest",
+        ),
+        (["--input", "nowhere.wav", "--output", "o.wav"], "nowhere.wav: no such file"),
+        (["--input", "a", "--output", "b", "--profile", "defualt"], "did you mean 'default'?"),
+    ],
+)
 def test_a_mistake_is_one_line_and_exit_1(tmp_path, arguments, message):
-    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ") and message in done.stderr
     assert os.listdir(tmp_path) == []
@@ -228,11 +278,17 @@ def test_a_mistake_is_one_line_and_exit_1(tmp_path, arguments, message):
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     """Every temporary file is a link to /dev/full, which takes no byte."""
     write_voice(tmp_path / "a.wav")
-    driver = ("import sys, wave; sys.path.insert(0, sys.argv[1]); real = wave.open\n"
-              "wave.open = lambda path, mode: real('/dev/full' if mode == 'wb' else path, mode)\n"
-              "from data.data_simulation import main; from data.errors import run\n"
-              "raise SystemExit(run(lambda: main(sys.argv[2:])))")
-    done = subprocess.run([sys.executable, "-c", driver, str(TOP), "--input", "a.wav", "--output", "b.wav"],
-                          cwd=tmp_path, capture_output=True, text=True)
+    driver = (
+        "import sys, wave; sys.path.insert(0, sys.argv[1]); real = wave.open\n"
+        "wave.open = lambda path, mode: real('/dev/full' if mode == 'wb' else path, mode)\n"
+        "from data.data_simulation import main; from data.errors import run\n"
+        "raise SystemExit(run(lambda: main(sys.argv[2:])))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", driver, str(TOP), "--input", "a.wav", "--output", "b.wav"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and "disk full" in done.stderr and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["a.wav"]

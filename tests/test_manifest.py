@@ -22,8 +22,9 @@ def test_speech_length_is_what_the_frontend_yields():
     torch = pytest.importorskip("torch")
     from funasr.frontends.wav_frontend import WavFrontend
 
-    frontend = WavFrontend(fs=16000, window="hamming", n_mels=80, frame_length=25, frame_shift=10, lfr_m=7, lfr_n=6,
-                           dither=0.0)
+    frontend = WavFrontend(
+        fs=16000, window="hamming", n_mels=80, frame_length=25, frame_shift=10, lfr_m=7, lfr_n=6, dither=0.0
+    )
     lengths = [32, 160, 399, 400, 401, 559, 560, 561, 1199, 1200, 1360, 16000, 37840, *range(2000, 4000, 37)]
     for samples in lengths:
         _, frames = frontend(torch.zeros(1, samples), torch.tensor([samples]))
@@ -41,12 +42,20 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert "生命" in (tmp_path / "deep" / "train.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    ("{", "is not JSON"), ("[1]", "is not a JSON object"), ("\xff", "is not JSON"),
-    (json.dumps({**GOOD, "key": 3}), "has no 'key' of type str"),
-    (json.dumps({k: v for k, v in GOOD.items() if k != "speech_length"}), "has no 'speech_length' of type int"),
-    (json.dumps({**GOOD, "messages": []}), "exactly one turn with the role 'user'"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "is not a JSON object"),
+        ("\xff", "is not JSON"),
+        (json.dumps({**GOOD, "key": 3}), "has no 'key' of type str"),
+        (
+            json.dumps({k: v for k, v in GOOD.items() if k != "speech_length"}),
+            "has no 'speech_length' of type int",
+        ),
+        (json.dumps({**GOOD, "messages": []}), "exactly one turn with the role 'user'"),
+    ],
+)
 def test_a_bad_row_is_named_by_file_and_line(tmp_path, line, message):
     path = tmp_path / "train.jsonl"
     path.write_bytes(json.dumps(GOOD).encode() + b"\n" + line.encode("latin-1") + b"\n")
@@ -56,7 +65,7 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path, line, message):
 
 
 def test_missing_and_empty_files_say_what_to_do(tmp_path):
-    with pytest.raises(UserError, match="run_experiment.sh 0 0"):
+    with pytest.raises(UserError, match=r"run_experiment\.sh 0 0"):
         read_rows(tmp_path / "train.jsonl")
     (tmp_path / "train.jsonl").touch()
     with pytest.raises(UserError, match="holds no utterance"):

@@ -18,7 +18,9 @@ def ramp(samples: int) -> np.ndarray:
 def test_loss_rate_and_independence_over_many_packets(rate):
     lost = draw_lost(400_000, rate, np.random.default_rng(1))
     assert lost.mean() == pytest.approx(rate, rel=0.05)
-    assert lost[1:][lost[:-1]].mean() == pytest.approx(rate, rel=0.1)  # after a loss no likelier than elsewhere
+    assert lost[1:][lost[:-1]].mean() == pytest.approx(
+        rate, rel=0.1
+    )  # after a loss no likelier than elsewhere
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=30), st.integers(1, FRAME))

@@ -97,14 +97,18 @@ def test_limit_makes_few_but_counts_all_text(tmp_path, capsys):
     corpus = make_corpus(tmp_path / "c")
     with corpus.open("a", encoding="utf-8") as out:
         out.write(json.dumps({"key": "m", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}) + "\n")
-    assert len(convert(corpus, tmp_path / "o" / "train.jsonl", "--limit", "5", "--filter_annotation_error")) == 5
+    assert (
+        len(convert(corpus, tmp_path / "o" / "train.jsonl", "--limit", "5", "--filter_annotation_error")) == 5
+    )
     out = capsys.readouterr().out
     assert "13 lines, 12 usable by their text, rejected 1 (annotation_error: 1)" in out
     assert "read 5 = kept 5 + rejected 0" in out
 
 
 def test_a_prompt_of_ones_own(tmp_path):
-    rows = convert(make_corpus(tmp_path / "c"), tmp_path / "o" / "dev.jsonl", "--prompt", "语音转写，不进行文本规整：")
+    rows = convert(
+        make_corpus(tmp_path / "c"), tmp_path / "o" / "dev.jsonl", "--prompt", "语音转写，不进行文本规整："
+    )
     assert {prompt_of(row["messages"]) for row in rows} == {"语音转写，不进行文本规整："}
 
 
@@ -120,12 +124,18 @@ def test_the_same_bytes_with_any_number_of_processes(tmp_path):
 
 def test_kaldi_with_segments(tmp_path):
     write_voice(tmp_path / "k" / "r.wav", 1.0, 8000)
-    for name, text in {"wav.scp": "r r.wav\n", "text": "u1 一\nu2 二\n", "utt2spk": "u1 a\nu2 b\n",
-                       "segments": "u1 r 0 0.5\nu2 r 0.5 1.0\n"}.items():
+    for name, text in {
+        "wav.scp": "r r.wav\n",
+        "text": "u1 一\nu2 二\n",
+        "utt2spk": "u1 a\nu2 b\n",
+        "segments": "u1 r 0 0.5\nu2 r 0.5 1.0\n",
+    }.items():
         (tmp_path / "k" / name).write_text(text, encoding="utf-8")
     rows = convert(tmp_path / "k", tmp_path / "o" / "train.jsonl")
     assert [(row["key"], row["duration"], row["speaker"], row["call"]) for row in rows] == [
-        ("u1", 0.5, "a", "r"), ("u2", 0.5, "b", "r")]
+        ("u1", 0.5, "a", "r"),
+        ("u2", 0.5, "b", "r"),
+    ]
 
 
 def test_validate_says_by_its_exit_status(tmp_path):
@@ -135,9 +145,14 @@ def test_validate_says_by_its_exit_status(tmp_path):
     assert main(["validate", str(tmp_path / "o" / "train.jsonl")]) == 1
 
 
-@pytest.mark.parametrize(("manifest", "output", "message"), [
-    ("m.jsonl", "o.json", "must be called NAME.jsonl"), ("m.jsonl", "m.jsonl", "same file"),
-    ("nowhere", "o.jsonl", "no such manifest")])
+@pytest.mark.parametrize(
+    ("manifest", "output", "message"),
+    [
+        ("m.jsonl", "o.json", "must be called NAME.jsonl"),
+        ("m.jsonl", "m.jsonl", "same file"),
+        ("nowhere", "o.jsonl", "no such manifest"),
+    ],
+)
 def test_a_mistake_is_one_line(tmp_path, monkeypatch, manifest, output, message):
     monkeypatch.chdir(tmp_path)
     Path("m.jsonl").write_text("{}\n")
@@ -149,7 +164,22 @@ def test_a_mistake_is_one_line(tmp_path, monkeypatch, manifest, output, message)
 def test_runs_as_a_script_from_any_folder(tmp_path):
     corpus = make_corpus(tmp_path / "c")
     script = str(TOP / "data" / "prepare_training_data.py")
-    done = subprocess.run([sys.executable, script, "convert", "--manifest", str(corpus), "--output", "o/train.jsonl",
-                           "--force_copy", "--jobs", "2"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            script,
+            "convert",
+            "--manifest",
+            str(corpus),
+            "--output",
+            "o/train.jsonl",
+            "--force_copy",
+            "--jobs",
+            "2",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert all(sound_of(row).is_file() for row in read_rows(tmp_path / "o" / "train.jsonl"))

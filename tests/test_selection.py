@@ -14,11 +14,22 @@ def line(number: int, text: str = "字", **more) -> dict:
 
 
 def test_every_line_is_kept_or_rejected_with_its_reason(tmp_path):
-    lines = [line(1), "{", line(2, "坏<ANNOTATION_ERROR>"), line(3, "<NOISE>"), line(1, "又"), line(4, "<SIL>好")]
+    lines = [
+        line(1),
+        "{",
+        line(2, "坏<ANNOTATION_ERROR>"),
+        line(3, "<NOISE>"),
+        line(1, "又"),
+        line(4, "<SIL>好"),
+    ]
     selection = select(write_manifest(tmp_path / "m.jsonl", lines))
     assert [(u.key, u.text) for u in selection.kept] == [("u1", "字"), ("u4", "好")]
     assert [(r.line, r.reason) for r in selection.rejected] == [
-        (2, "bad_json"), (3, "annotation_error"), (4, "empty_text"), (5, "duplicate_key")]
+        (2, "bad_json"),
+        (3, "annotation_error"),
+        (4, "empty_text"),
+        (5, "duplicate_key"),
+    ]
     assert selection.read == 6
     assert "line 1" in selection.rejected[3].detail
 
@@ -29,7 +40,7 @@ def test_without_the_filter_annotation_errors_are_kept(tmp_path):
 
 
 def test_a_manifest_of_which_nothing_is_left_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="none of its 2 lines can be used; the first: .*is not JSON"):
+    with pytest.raises(UserError, match=r"none of its 2 lines can be used; the first: .*is not JSON"):
         select(write_manifest(tmp_path / "m.jsonl", ["{", line(1, "<SIL>")]))
 
 

@@ -86,7 +86,11 @@ def test_a_full_disk_in_a_worker_reaches_the_user(tmp_path):
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
     path = tmp_path / ".journal" / "train.jsonl"
-    with Journal(path).writing(), pytest.raises(UserError, match="another run writes here"), Journal(path).writing():
+    with (
+        Journal(path).writing(),
+        pytest.raises(UserError, match="another run writes here"),
+        Journal(path).writing(),
+    ):
         pass
     with Journal(path).writing():
         pass

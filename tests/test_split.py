@@ -81,7 +81,9 @@ def test_rows_stand_in_the_order_of_the_manifest(tmp_path):
     assert asked == ["u0", "u1", "u2", "u3", "u4"]
     rows = read_rows(tmp_path / "out" / "train.jsonl")
     assert [fields["key"] for fields in rows] == asked
-    assert line == f"read 5 = kept 5 + rejected 0; 0.00 hours, 1 speakers -> {tmp_path / 'out' / 'train.jsonl'}"
+    assert (
+        line == f"read 5 = kept 5 + rejected 0; 0.00 hours, 1 speakers -> {tmp_path / 'out' / 'train.jsonl'}"
+    )
     assert [path.name for path in (tmp_path / "out").glob("*.jsonl")] == ["train.jsonl"]
 
 
@@ -131,6 +133,8 @@ def test_a_bad_utterance_is_listed_and_tried_again_next_time(tmp_path):
 
 def test_when_nothing_is_left_no_jsonl_stands(tmp_path):
     make(tmp_path, utterances(tmp_path, 1))
-    with pytest.raises(UserError, match="no utterance is left: rejected 1 .too_loud: 1.; the first: line 1: u0: hurts"):
+    with pytest.raises(
+        UserError, match=r"no utterance is left: rejected 1 \(too_loud: 1\); the first: .*u0: hurts"
+    ):
         make(tmp_path, utterances(tmp_path, 1), bad="u0", seed=2)
     assert not (tmp_path / "out" / "train.jsonl").exists()

@@ -27,8 +27,13 @@ from data.telephone_channel import (
 
 LINE = Draws("test", seed=7, level_dbov=-26.0, snr_db=15.0, talkers=3, loss_rate=0.0, codec="mu-law")
 PINNED = Draws(
-    profile='default',
-    seed=207739971502235, level_dbov=-20.87, snr_db=18.27, talkers=3, loss_rate=0.01961, codec='mu-law'
+    profile="default",
+    seed=207739971502235,
+    level_dbov=-20.87,
+    snr_db=18.27,
+    talkers=3,
+    loss_rate=0.01961,
+    codec="mu-law",
 )
 LOSSY = dataclasses.replace(LINE, loss_rate=0.1)
 
@@ -81,14 +86,22 @@ def test_tones_above_the_band_leave_no_alias(frequency):
     """A tone in the band keeps its level; one above must not come back mirrored at 8000 - f."""
     mixed = tone(1700) + tone(frequency)
     out = simulate(mixed, LINE).astype(float)
-    assert spectrum_db(out, 8000 - frequency - 60, 8000 - frequency + 60) < -35  # what is there is µ-law's own noise
+    assert (
+        spectrum_db(out, 8000 - frequency - 60, 8000 - frequency + 60) < -35
+    )  # what is there is µ-law's own noise
 
 
-@pytest.mark.parametrize(("frequency", "low", "high"), [(100, -60, -18), (300, -1.5, 0.5), (1500, -0.3, 0.3),
-                                                        (3400, -1.5, 0.5), (3800, -80, -25)])
+@pytest.mark.parametrize(
+    ("frequency", "low", "high"),
+    [(100, -60, -18), (300, -1.5, 0.5), (1500, -0.3, 0.3), (3400, -1.5, 0.5), (3800, -80, -25)],
+)
 def test_band_of_the_whole_chain(frequency, low, high):
     def heard(f: float) -> float:
-        out = simulate((tone(1020) + tone(f)) / 2, LINE)[1600:-1600] if f != 1020 else simulate(tone(1020), LINE)
+        out = (
+            simulate((tone(1020) + tone(f)) / 2, LINE)[1600:-1600]
+            if f != 1020
+            else simulate(tone(1020), LINE)
+        )
         return spectrum_db(out, f - 30, f + 30) - spectrum_db(out, 990, 1050)
 
     assert low <= heard(frequency) <= high
@@ -133,7 +146,9 @@ def test_speech_level_and_snr_are_those_drawn(level, snr, seed):
 
 
 def test_nothing_is_normalised_after_the_codec():
-    quiet, loud = (simulate(voice(1), dataclasses.replace(LINE, level_dbov=level)) for level in (-40.0, -20.0))
+    quiet, loud = (
+        simulate(voice(1), dataclasses.replace(LINE, level_dbov=level)) for level in (-40.0, -20.0)
+    )
     assert level_dbov(loud / 32768) - level_dbov(quiet / 32768) == pytest.approx(20, abs=0.3)
 
 
@@ -207,19 +222,22 @@ def test_the_same_utterance_sounds_the_same_every_time():
 GOOD = "p:\n  level_dbov: [-30, -20]\n  snr_db: [10, 20]\n  talkers: [3, 7]\n  loss_rate: [0, 0.1]\n  codec: mu-law\n"
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (("snr_db", "snr_bd"), "unknown key 'snr_bd'; did you mean 'snr_db'"),
-    (("  codec: mu-law\n", ""), "has no 'codec'"),
-    (("mu-law", "g729"), "codec 'g729' is none of mu-law, a-law"),
-    (("[0, 0.1]", "[0.1, 0]"), "must rise"),
-    (("[0, 0.1]", "0.1"), "must be a pair"),
-    (("[0, 0.1]", "[0, 1.5]"), "lie within 0…1"),
-    (("[3, 7]", "[3.5, 7]"), "whole numbers"),
-    (("p:", "q:"), "has no profile 'p'; there are q"),
-    ((GOOD, "p: 3"), "has no 'level_dbov'"),
-    ((GOOD, "a: [b"), "is not YAML"),
-    ((GOOD, ""), "holds no profiles"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("snr_db", "snr_bd"), "unknown key 'snr_bd'; did you mean 'snr_db'"),
+        (("  codec: mu-law\n", ""), "has no 'codec'"),
+        (("mu-law", "g729"), "codec 'g729' is none of mu-law, a-law"),
+        (("[0, 0.1]", "[0.1, 0]"), "must rise"),
+        (("[0, 0.1]", "0.1"), "must be a pair"),
+        (("[0, 0.1]", "[0, 1.5]"), "lie within 0…1"),
+        (("[3, 7]", "[3.5, 7]"), "whole numbers"),
+        (("p:", "q:"), "has no profile 'p'; there are q"),
+        ((GOOD, "p: 3"), "has no 'level_dbov'"),
+        ((GOOD, "a: [b"), "is not YAML"),
+        ((GOOD, ""), "holds no profiles"),
+    ],
+)
 def test_a_wrong_profile_is_one_line_that_names_the_fix(tmp_path, change, message):
     path = tmp_path / "channel.yaml"
     path.write_text(GOOD.replace(*change), encoding="utf-8")

@@ -16,16 +16,28 @@ CORPORA = ("GENERAL_TRAIN", "GENERAL_DEV", "GENERAL_TEST", "CALLS_TRAIN", "CALLS
 
 def run_script(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
-        "CONFIG": "conf/wenetspeech_telephone.sh", "OUTPUT_ROOT": str(folder / "e x p"), "PYTHON": sys.executable,
-        "CALLS_TEST": "", "JOBS": "2", **variables}
-    return subprocess.run(["bash", str(TOP / "test_data_prep.sh"), *arguments], cwd=folder, env=environment,
-                          capture_output=True, text=True)
+        "CONFIG": "conf/wenetspeech_telephone.sh",
+        "OUTPUT_ROOT": str(folder / "e x p"),
+        "PYTHON": sys.executable,
+        "CALLS_TEST": "",
+        "JOBS": "2",
+        **variables,
+    }
+    return subprocess.run(
+        ["bash", str(TOP / "test_data_prep.sh"), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> dict[str, str]:
-    return {name: str(make_corpus(tmp_path / name, count=24, seconds=0.3, rate=16000 if name[0] == "G" else 8000))
-            for name in CORPORA}
+    return {
+        name: str(make_corpus(tmp_path / name, count=24, seconds=0.3, rate=16000 if name[0] == "G" else 8000))
+        for name in CORPORA
+    }
 
 
 def test_ten_utterances_of_each_corpus_are_made_and_checked(tmp_path, corpora):
@@ -44,7 +56,9 @@ def test_a_corpus_that_fails_is_marked_and_the_others_are_tried(tmp_path, corpor
     done = run_script(tmp_path, **corpora | {"GENERAL_DEV": str(tmp_path / "nowhere.jsonl")})
     assert done.returncode == 1
     assert "nowhere.jsonl: no such manifest" in done.stderr
-    assert "✗ simulated telephone, dev" in done.stdout and "real_8k_telephone/train.jsonl: 10 utt" in done.stdout
+    assert (
+        "✗ simulated telephone, dev" in done.stdout and "real_8k_telephone/train.jsonl: 10 utt" in done.stdout
+    )
 
 
 def test_help_and_wrong_arguments(tmp_path):

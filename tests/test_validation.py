@@ -52,10 +52,17 @@ def spoil_path(rows):
     rows[1]["messages"][1]["content"] = rows[1]["messages"][1]["content"].replace("1.wav", "nowhere.wav")
 
 
-@pytest.mark.parametrize(("spoil", "words"), [
-    (spoil_key, "✗ keys are unique"), (spoil_prompt, "✗ the prompt is one"), (spoil_text, "✗ targets are words"),
-    (spoil_text_length, "✗ text_length fits"), (spoil_speech_length, "✗ speech_length is positive"),
-    (spoil_path, "✗ sound files are there")])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (spoil_key, "✗ keys are unique"),
+        (spoil_prompt, "✗ the prompt is one"),
+        (spoil_text, "✗ targets are words"),
+        (spoil_text_length, "✗ text_length fits"),
+        (spoil_speech_length, "✗ speech_length is positive"),
+        (spoil_path, "✗ sound files are there"),
+    ],
+)
 def test_every_mistake_is_found_and_named(tmp_path, capsys, spoil, words):
     rows = rows_in(tmp_path)
     spoil(rows)
