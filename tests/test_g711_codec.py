@@ -1,4 +1,4 @@
-"""G.711 over all of its inputs, against sums of the ITU reference and against an independent implementation."""
+"""G.711 over all of its inputs, against the sums of the ITU reference and an independent implementation."""
 
 from __future__ import annotations
 

@@ -43,6 +43,6 @@ def test_less_than_a_frame_is_measured():
 
 @pytest.mark.skipif(not ITU_VOICE.exists(), reason="no voice.raw of the ITU here")
 def test_near_the_active_level_of_the_itu():
-    """P.56 gives -25.329 dBov; without its 200 ms hangover the short pauses go, which raises the level a little."""
+    """P.56 gives -25.329 dBov; without its 200 ms hangover the short pauses go, so the level is higher."""
     samples = np.fromfile(ITU_VOICE, "<i2").astype(np.float32) / 32768
     assert -25.4 <= level_dbov(samples) <= -23

@@ -108,7 +108,7 @@ def test_band_of_the_whole_chain(frequency, low, high):
 
 
 def test_noise_goes_through_the_band_pass_too():
-    """The tell-tale of the order: hum that is added to the speech is gone; put in after the filter it would stay."""
+    """The tell-tale of the order: hum added to the speech is gone; added after the filter it would stay."""
     hum = np.tile(tone(60), 2)
     assert spectrum_db(simulate(voice(2), dataclasses.replace(LINE, snr_db=0.0), hum), 0, 80) < -25
 
@@ -219,7 +219,14 @@ def test_the_same_utterance_sounds_the_same_every_time():
 
 # --- profiles -----------------------------------------------------------------------------------------
 
-GOOD = "p:\n  level_dbov: [-30, -20]\n  snr_db: [10, 20]\n  talkers: [3, 7]\n  loss_rate: [0, 0.1]\n  codec: mu-law\n"
+GOOD = """\
+p:
+  level_dbov: [-30, -20]
+  snr_db: [10, 20]
+  talkers: [3, 7]
+  loss_rate: [0, 0.1]
+  codec: mu-law
+"""
 
 
 @pytest.mark.parametrize(

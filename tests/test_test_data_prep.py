@@ -34,9 +34,10 @@ def run_script(folder: Path, *arguments: str, **variables: str) -> subprocess.Co
 
 @pytest.fixture
 def corpora(tmp_path: Path) -> dict[str, str]:
+    rates = {name: 16000 if name.startswith("GENERAL") else 8000 for name in CORPORA}
     return {
-        name: str(make_corpus(tmp_path / name, count=24, seconds=0.3, rate=16000 if name[0] == "G" else 8000))
-        for name in CORPORA
+        name: str(make_corpus(tmp_path / name, count=24, seconds=0.3, rate=rate, talkers=24))
+        for name, rate in rates.items()
     }
 
 
