@@ -76,7 +76,10 @@ class Epochs:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
         self.scores: list[dict[str, float]] = []  # entry n: dev score after n epochs; entry 0 is the start
-        for room in (folder, folder / "epochs"):
+
+    def tidy(self) -> None:
+        """Away with what a killed run had half written. For one process alone: others may be writing by then."""
+        for room in (self.folder, self.folder / "epochs"):
             sweep(room)
 
     def file(self, epoch: int) -> Path:

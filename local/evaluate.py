@@ -20,7 +20,7 @@ import os
 import torch
 from tqdm import tqdm
 
-from data.errors import run
+from data.errors import UserError, run
 from data.files import write_text
 from data.manifest import read_rows
 from data.prompt import target
@@ -75,6 +75,16 @@ class Recogniser:
         return [heard[index] for index in range(len(rows))]
 
 
+def read_set(path: str) -> list[dict]:
+    """Rows of a set; two of one key would be scored as one, so they are an error."""
+    rows = read_rows(path)
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        if first.setdefault(row["key"], number) != number:
+            raise UserError(f"{path}: rows {first[row['key']]} and {number} have the key {row['key']}: give each its own")
+    return rows
+
+
 def score_set(heard: list[dict[str, str]], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
     """Scores of both branches and, with `listening`, of the LLM's texts dealt out to the wrong utterances."""
     refs = {line["key"]: line["ref"] for line in heard}
@@ -106,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     logging.getLogger().setLevel(logging.WARNING)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
-    sets = {name: read_rows(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
+    sets = {name: read_set(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
     keywords = read_keywords(arguments.keywords) if arguments.keywords else None
     recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, arguments.device)
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}

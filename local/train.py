@@ -72,6 +72,8 @@ class Stage:
         self.train_data = Utterances(rows, featuriser)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
+        if world.is_main:
+            self.epochs.tidy()
 
     def score(self) -> DevScore:
         return score_dev(self.model, self.tokenizer, self.dev_data, self.config, self.world)

@@ -106,6 +106,8 @@ def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int
     chunks = [made[begin : begin + CHUNK] for begin in range(0, count, CHUNK)]
     for room in (folder / domain, folder / domain / split):
         sweep(room)
+    for room in (folder / domain, folder / domain / split):
+        sweep(room)
     work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
