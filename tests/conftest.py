@@ -1,4 +1,4 @@
-"""What the tests of models share: the small model that ships with the recipe, and a few sentences spoken to it.
+"""What the tests of models share: the small model of the recipe, and a few sentences spoken to it.
 
 Heavy packages are imported inside the fixtures, so that tests which need none stay quick.
 """

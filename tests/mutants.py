@@ -30,34 +30,70 @@ class Mutant:
 
 
 MUTANTS = (
-    Mutant("CTC loss removed from the model", "local/nano.py",
-           "        if self.ctc_weight:\n            losses |= self._ctc_loss(batch)\n", "",
-           "tests/test_nano.py::test_ctc_loss_is_that_of_torch_on_the_stock_model_one_by_one"),
-    Mutant("CTC loss removed from the training", "local/loop.py",
-           '"ctc": config.ctc_weight}', '"ctc": 0.0}',
-           "tests/test_train.py::test_a_step_follows_the_weighted_sum_of_both_losses"),
-    Mutant("an encoder layer frozen in stage 1", "local/contract.py",
-           "parameter.requires_grad_(group in groups)", 'parameter.requires_grad_(group in groups and ".encoders.1." not in name)',
-           "tests/test_train.py::test_every_declared_tensor_changes_and_no_other_byte[1]"),
-    Mutant("a frozen module left in train mode", "local/nano.py",
-           "                module.eval()\n", "                module.train(mode)\n",
-           "tests/test_nano.py::test_a_frozen_encoder_hears_the_same_twice_in_training"),
-    Mutant("another prompt in training and decoding", "data/prompt.py",
-           'DEFAULT_PROMPT = "语音转写："', 'DEFAULT_PROMPT = "语音转写，不进行文本规整："',
-           "tests/test_batches.py::test_training_hears_and_is_asked_what_stock_inference_is"),
-    Mutant("another prompt in decoding alone", "local/decode.py",
-           "prompt = embed(ids).clone()", "prompt = embed(ids[:-1]).clone()",
-           "tests/test_decode.py::test_a_batch_is_decoded_as_stock_funasr_decodes_one_by_one"),
-    Mutant("an utterance of each batch never loaded", "local/batches.py",
-           "batch_sampler=batches", "batch_sampler=[batch[1:] or batch for batch in batches]",
-           "tests/test_batches.py::test_an_epoch_gives_the_model_every_row_once"),
-    Mutant("an utterance of each batch lost in collating", "local/batches.py",
-           "    token_lengths = lengths(", "    examples = examples[:-1] or examples\n    token_lengths = lengths(",
-           "tests/test_nano.py::test_a_batch_loses_what_its_utterances_lose_alone"),
-    Mutant("an utterance of each batch given to no process", "local/batches.py",
-           "batch[rank::size] or", "batch[1 + rank :: size] or",
-           "tests/test_train.py::test_an_epoch_steps_over_every_utterance_once"),
-)  # fmt: skip
+    Mutant(
+        "CTC loss removed from the model",
+        "local/nano.py",
+        "        if self.ctc_weight:\n            losses |= self._ctc_loss(batch)\n",
+        "",
+        "tests/test_nano.py::test_ctc_loss_is_that_of_torch_on_the_stock_model_one_by_one",
+    ),
+    Mutant(
+        "CTC loss removed from the training",
+        "local/loop.py",
+        '"ctc": config.ctc_weight}',
+        '"ctc": 0.0}',
+        "tests/test_train.py::test_a_step_follows_the_weighted_sum_of_both_losses",
+    ),
+    Mutant(
+        "an encoder layer frozen in stage 1",
+        "local/contract.py",
+        "parameter.requires_grad_(group in groups)",
+        'parameter.requires_grad_(group in groups and ".encoders.1." not in name)',
+        "tests/test_train.py::test_every_declared_tensor_changes_and_no_other_byte[1]",
+    ),
+    Mutant(
+        "a frozen module left in train mode",
+        "local/nano.py",
+        "                module.eval()\n",
+        "                module.train(mode)\n",
+        "tests/test_nano.py::test_a_frozen_encoder_hears_the_same_twice_in_training",
+    ),
+    Mutant(
+        "another prompt in training and decoding",
+        "data/prompt.py",
+        'DEFAULT_PROMPT = "语音转写："',
+        'DEFAULT_PROMPT = "语音转写，不进行文本规整："',
+        "tests/test_batches.py::test_training_hears_and_is_asked_what_stock_inference_is",
+    ),
+    Mutant(
+        "another prompt in decoding alone",
+        "local/decode.py",
+        "prompt = embed(ids).clone()",
+        "prompt = embed(ids[:-1]).clone()",
+        "tests/test_decode.py::test_a_batch_is_decoded_as_stock_funasr_decodes_one_by_one",
+    ),
+    Mutant(
+        "an utterance of each batch never loaded",
+        "local/batches.py",
+        "batch_sampler=batches",
+        "batch_sampler=[batch[1:] or batch for batch in batches]",
+        "tests/test_batches.py::test_an_epoch_gives_the_model_every_row_once",
+    ),
+    Mutant(
+        "an utterance of each batch lost in collating",
+        "local/batches.py",
+        "    token_lengths = lengths(",
+        "    examples = examples[:-1] or examples\n    token_lengths = lengths(",
+        "tests/test_nano.py::test_a_batch_loses_what_its_utterances_lose_alone",
+    ),
+    Mutant(
+        "an utterance of each batch given to no process",
+        "local/batches.py",
+        "batch[rank::size] or",
+        "batch[1 + rank :: size] or",
+        "tests/test_train.py::test_an_epoch_steps_over_every_utterance_once",
+    ),
+)
 
 
 def copy_tree(folder: Path) -> Path:
@@ -74,20 +110,27 @@ def copy_tree(folder: Path) -> Path:
 def apply(mutant: Mutant, top: Path) -> None:
     path = top / mutant.file
     text = path.read_text(encoding="utf-8")
-    assert text.count(mutant.old) == 1, f"{mutant.file} has changed: {mutant.old!r} stands there {text.count(mutant.old)} times"
+    assert text.count(mutant.old) == 1, (
+        f"{mutant.file} has changed: {mutant.old!r} stands there {text.count(mutant.old)} times"
+    )
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
 
 
 def run_tests(top: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *dict.fromkeys(tests)], cwd=top,
-        env=os.environ | {"COLUMNS": "400", "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *dict.fromkeys(tests)],
+        cwd=top,
+        env=os.environ | {"COLUMNS": "400", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
 
 
 def reason(mutant: Mutant, output: str) -> str | None:
     """The assertion by which the mutant's test failed; None where it passed or broke down in another way."""
-    found = re.search(rf"^FAILED {re.escape(mutant.test)} - ((?:AssertionError|assert)\b.*)$", output, re.MULTILINE)
+    found = re.search(
+        rf"^FAILED {re.escape(mutant.test)} - ((?:AssertionError|assert)\b.*)$", output, re.MULTILINE
+    )
     return found and found[1]
 
 
@@ -99,7 +142,10 @@ def main() -> int:
             apply(mutant, top)
             caught = reason(mutant, run_tests(top, mutant.test).stdout)
         missed += caught is None
-        print(f"{mutant.name}: {'caught by ' + mutant.test + ': ' + caught if caught else 'NOT CAUGHT'}", flush=True)
+        print(
+            f"{mutant.name}: {'caught by ' + mutant.test + ': ' + caught if caught else 'NOT CAUGHT'}",
+            flush=True,
+        )
     return int(missed > 0)
 
 

@@ -23,11 +23,23 @@ def stock_inputs(stock, rows):
     """What unmodified FunASR makes of each file's path when it decodes, {name: tensor} a row."""
     made = []
     for fields in rows:
-        path = fields["messages"][1]["content"].partition("<|startofspeech|>!")[2].partition("<|endofspeech|>")[0]
+        path = (
+            fields["messages"][1]["content"]
+            .partition("<|startofspeech|>!")[2]
+            .partition("<|endofspeech|>")[0]
+        )
         chat = stock.model.generate_chatml(stock.model.get_prompt([]), path)
-        conf = {name: value for name, value in stock.kwargs.items() if name not in ("tokenizer", "frontend", "model")}
+        conf = {
+            name: value
+            for name, value in stock.kwargs.items()
+            if name not in ("tokenizer", "frontend", "model")
+        }
         contents = stock.model.data_template(chat)
-        made.append(stock.model.data_load_speech(contents, stock.kwargs["tokenizer"], stock.kwargs["frontend"], {}, **conf))
+        made.append(
+            stock.model.data_load_speech(
+                contents, stock.kwargs["tokenizer"], stock.kwargs["frontend"], {}, **conf
+            )
+        )
     return made
 
 
@@ -71,15 +83,20 @@ def test_collate_pads_on_the_right_and_says_where(examples):
             assert not batch[name][number, size:].any()
         size = len(example["input_ids"])
         assert torch.equal(batch["input_ids"][number, :size], example["input_ids"])
-        assert batch["attention_mask"][number].tolist() == [1] * size + [0] * (batch["input_ids"].shape[1] - size)
+        assert batch["attention_mask"][number].tolist() == [1] * size + [0] * (
+            batch["input_ids"].shape[1] - size
+        )
         assert (batch["labels_ids"][number, size:] == IGNORED).all()
 
 
 def test_an_epoch_gives_the_model_every_row_once(rows, featuriser):
     """Told apart by their sound, after batching, loading and collating."""
     batches = plan([tokens_of(fields) for fields in rows], 400, 4, seed=1, epoch=1)
-    heard = [speech[:length].sum().item() for batch in loader(Utterances(rows, featuriser), batches, 0)
-             for speech, length in zip(batch["speech"], batch["speech_lengths"], strict=True)]  # fmt: skip
+    heard = [
+        speech[:length].sum().item()
+        for batch in loader(Utterances(rows, featuriser), batches, 0)
+        for speech, length in zip(batch["speech"], batch["speech_lengths"], strict=True)
+    ]
     wanted = [example["speech"].sum().item() for example in Utterances(rows, featuriser)]
     assert sorted(heard) == pytest.approx(sorted(wanted)), "an utterance was lost, doubled or changed"
 
@@ -106,7 +123,7 @@ def test_a_file_that_cannot_be_read_stops_with_its_utterance(content, workers, r
         path.write_bytes(content)
     data = Utterances([rows[0], row("the_broken_one", path, "喂", 16000)], featuriser)
     batch = next(iter(loader(data, [[0, 1]], workers)))
-    with pytest.raises(UserError, match="utterance the_broken_one: .*broken.wav") as caught:
+    with pytest.raises(UserError, match=r"utterance the_broken_one: .*broken\.wav") as caught:
         to_device(batch, CPU)
     assert "\n" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""What a stage writes: whole files, merged adapters, the best epochs, and a model that FunASR itself takes."""
+"""What a stage writes: whole files, merged adapters, the best epochs, a model that FunASR itself takes."""
 
 from __future__ import annotations
 
@@ -33,16 +33,29 @@ def adapted(model_dir) -> FunASRNanoWithCTC:
 def logits(model, examples) -> torch.Tensor:
     """Of the LLM's head, as the stock forward computes them."""
     seen = []
-    with model.llm.lm_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output)), torch.no_grad():
+    with (
+        model.llm.lm_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output)),
+        torch.no_grad(),
+    ):
         batch = collate(examples[:2])
-        names = ("speech", "speech_lengths", "input_ids", "attention_mask", "labels_ids", "fbank_beg", "fake_token_len")
+        names = (
+            "speech",
+            "speech_lengths",
+            "input_ids",
+            "attention_mask",
+            "labels_ids",
+            "fbank_beg",
+            "fake_token_len",
+        )
         model(**(batch if isinstance(model, FunASRNanoWithCTC) else {name: batch[name] for name in names}))
     return seen[0]
 
 
 def test_merged_adapters_say_what_adapters_beside_say(adapted, ours, model_dir, examples):
     beside = logits(adapted, examples)
-    assert not torch.allclose(beside, logits(ours[0], examples), atol=1e-2), "the adapters say nothing: the test would be empty"
+    assert not torch.allclose(beside, logits(ours[0], examples), atol=1e-2), (
+        "the adapters say nothing: the test would be empty"
+    )
     merged, _ = build(str(model_dir), None, {})
     checkpoint.install(merged, checkpoint.changed(adapted))
     torch.testing.assert_close(logits(merged.eval(), examples), beside, rtol=1e-4, atol=1e-4)
@@ -66,11 +79,15 @@ def test_what_is_handed_on_is_the_merged_model_in_the_stock_class(adapted, model
     path = checkpoint.hand_on(adapted, tmp_path)
     state = tensors(path)
     assert not [name for name in state if "lora" in name]
-    stock = AutoModel(model=str(model_dir), init_param=str(path), device="cpu", disable_update=True, ncpu=1).model
+    stock = AutoModel(
+        model=str(model_dir), init_param=str(path), device="cpu", disable_update=True, ncpu=1
+    ).model
     assert set(stock.state_dict()) == set(state)
     for name, tensor in stock.state_dict().items():
         assert torch.equal(tensor, state[name]), name
-    torch.testing.assert_close(logits(stock, examples[:1]), beside[:1, : logits(stock, examples[:1]).shape[1]], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        logits(stock, examples[:1]), beside[:1, : logits(stock, examples[:1]).shape[1]], rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
@@ -93,7 +110,7 @@ def test_a_damaged_file_is_one_line(size, tmp_path):
     path = tmp_path / "resume.pt"
     checkpoint.save(path, {"w": torch.ones(1000)})
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(UserError, match="resume.pt: is damaged") as caught:
+    with pytest.raises(UserError, match=r"resume\.pt: is damaged") as caught:
         checkpoint.read(path)
     assert "\n" not in str(caught.value)
 
@@ -129,6 +146,8 @@ def test_an_interrupted_run_finds_what_it_had(tmp_path):
     record(checkpoint.Epochs(tmp_path, keep=1), model, [5.0, 4.0, 3.0])
     (tmp_path / ".123.resume.pt.part").write_bytes(b"half")
     epochs, fresh = checkpoint.Epochs(tmp_path, keep=1), nn.Linear(1, 1)
+    epochs.tidy()
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
     state = epochs.resume(fresh)
     assert state["update"] == 2
     assert [score["rank"] for score in epochs.scores] == [5.0, 4.0, 3.0]

@@ -31,7 +31,9 @@ def test_each_stage_trains_its_groups_and_counts_them(number, model_dir):
     model, _ = build(str(model_dir), None, overrides(chosen))
     report = declare(model, chosen.stage.groups)
     assert {group for group, counts in report.items() if counts["trainable"]} == GROUPS[number]
-    assert sum(counts["parameters"] for counts in report.values()) == sum(p.numel() for p in model.parameters())
+    assert sum(counts["parameters"] for counts in report.values()) == sum(
+        p.numel() for p in model.parameters()
+    )
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert sum(report[group]["parameters"] for group in GROUPS[number]) == trainable
 
@@ -42,10 +44,16 @@ def test_a_group_that_the_model_lacks_is_an_error(model_dir):
         declare(model, ["lora"])
 
 
-@pytest.mark.parametrize(("name", "group"), [
-    ("audio_encoder.encoders.0.norm1.weight", "audio_encoder"), ("ctc_decoder.linear1.weight", "ctc_decoder"), ("ctc.ctc_lo.bias", "ctc"),
-    ("llm.model.layers.0.self_attn.q_proj.weight", "llm"), ("llm.model.layers.0.self_attn.q_proj.lora_A", "lora"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "group"),
+    [
+        ("audio_encoder.encoders.0.norm1.weight", "audio_encoder"),
+        ("ctc_decoder.linear1.weight", "ctc_decoder"),
+        ("ctc.ctc_lo.bias", "ctc"),
+        ("llm.model.layers.0.self_attn.q_proj.weight", "llm"),
+        ("llm.model.layers.0.self_attn.q_proj.lora_A", "lora"),
+    ],
+)
 def test_a_tensor_belongs_to_its_module_or_to_the_adapters(name, group):
     assert group_of(name) == group
 

@@ -1,4 +1,4 @@
-"""Scores of a checkpoint: complete, in order, equal to an edit distance of one's own, with the control beside them."""
+"""Scores of a checkpoint: complete, in order, equal to an edit distance of one's own."""
 
 from __future__ import annotations
 
@@ -24,14 +24,37 @@ def scored(model_dir, rows, tmp_path_factory) -> Path:
     write_rows(folder.parent / "guard.jsonl", rows[8:14])
     (folder.parent / "keywords.txt").write_text("\n".join(KEYWORDS), encoding="utf-8")
     folder.mkdir()
-    assert evaluate.main(arguments(model_dir, folder, f"calls_test={folder.parent / 'calls.jsonl'}", f"guard={folder.parent / 'guard.jsonl'}")) == 0
+    assert (
+        evaluate.main(
+            arguments(
+                model_dir,
+                folder,
+                f"calls_test={folder.parent / 'calls.jsonl'}",
+                f"guard={folder.parent / 'guard.jsonl'}",
+            )
+        )
+        == 0
+    )
     return folder
 
 
 def arguments(model_dir: Path, folder: Path, *sets: str) -> list[str]:
     named = [word for item in sets for word in ("--set", item)]
-    return ["--model_dir", str(model_dir), "--checkpoint", "released", *named, "--keywords", str(folder.parent / "keywords.txt"),
-            "--keywords_from", str(folder.parent / "calls.jsonl"), "--output_dir", str(folder), "--device", "cpu"]  # fmt: skip
+    return [
+        "--model_dir",
+        str(model_dir),
+        "--checkpoint",
+        "released",
+        *named,
+        "--keywords",
+        str(folder.parent / "keywords.txt"),
+        "--keywords_from",
+        str(folder.parent / "calls.jsonl"),
+        "--output_dir",
+        str(folder),
+        "--device",
+        "cpu",
+    ]
 
 
 def results(folder: Path) -> dict:
@@ -39,7 +62,10 @@ def results(folder: Path) -> dict:
 
 
 def decoded(folder: Path, name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (folder / "decode" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for line in (folder / "decode" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def cer(pairs: list[tuple[str, str]]) -> float:
@@ -51,14 +77,18 @@ def cer(pairs: list[tuple[str, str]]) -> float:
 def test_every_utterance_is_decoded_in_the_order_of_its_rows(scored, rows):
     for name, part in (("calls_test", rows[:8]), ("guard", rows[8:14])):
         lines = decoded(scored, name)
-        assert [(line["key"], line["ref"]) for line in lines] == [(row["key"], row["messages"][2]["content"]) for row in part]
+        assert [(line["key"], line["ref"]) for line in lines] == [
+            (row["key"], row["messages"][2]["content"]) for row in part
+        ]
 
 
 def test_texts_are_those_of_stock_funasr(scored, stock, rows):
     from data.prompt import audio_path
 
     answers = stock.generate(input=[audio_path(row["messages"]) for row in rows[:8]])
-    assert [(line["llm"], line["ctc"]) for line in decoded(scored, "calls_test")] == [(a["text"], a["ctc_text"]) for a in answers]
+    assert [(line["llm"], line["ctc"]) for line in decoded(scored, "calls_test")] == [
+        (a["text"], a["ctc_text"]) for a in answers
+    ]
 
 
 def test_error_rates_are_those_of_an_edit_distance(scored):
@@ -87,23 +117,39 @@ def test_keywords_are_scored_on_calls_only(scored, rows):
 
 def test_a_baseline_has_no_losses_and_a_stage_has_those_of_its_training(scored, model_dir, tmp_path):
     assert not {"loss", "loss_before", "gate"} & set(results(scored))
-    summary = {"before": {"llm": 2.0}, "after": {"llm": 1.0}, "gate": {"cer": 10.0}, "chosen": "epoch 3", "groups": {}}
+    summary = {
+        "before": {"llm": 2.0},
+        "after": {"llm": 1.0},
+        "gate": {"cer": 10.0},
+        "chosen": "epoch 3",
+        "groups": {},
+    }
     folder = tmp_path / "stage1_encoder"
     folder.mkdir()
     for name in ("calls.jsonl", "keywords.txt"):
         (tmp_path / name).write_bytes((scored.parent / name).read_bytes())
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    write_rows(tmp_path / "one.jsonl", [json.loads((tmp_path / "calls.jsonl").read_text(encoding="utf-8").splitlines()[0])])
+    write_rows(
+        tmp_path / "one.jsonl",
+        [json.loads((tmp_path / "calls.jsonl").read_text(encoding="utf-8").splitlines()[0])],
+    )
     evaluate.main(arguments(model_dir, folder, f"calls_test={tmp_path / 'one.jsonl'}"))
     found = results(folder)
-    assert (found["loss_before"], found["loss"], found["gate"], found["chosen"]) == ({"llm": 2.0}, {"llm": 1.0}, {"cer": 10.0}, "epoch 3")
+    assert (found["loss_before"], found["loss"], found["gate"], found["chosen"]) == (
+        {"llm": 2.0},
+        {"llm": 1.0},
+        {"cer": 10.0},
+        "epoch 3",
+    )
     assert "other_audio" not in found["sets"]["calls_test"], "one utterance has no other one's audio"
 
 
 def test_two_rows_of_one_key_are_refused(scored, model_dir, rows):
     write_rows(scored.parent / "double.jsonl", [rows[0], rows[1], rows[0]])
     with pytest.raises(UserError, match=f"double.jsonl: .*{rows[0]['key']}"):
-        evaluate.main(arguments(model_dir, scored.parent / "other", f"guard={scored.parent / 'double.jsonl'}"))
+        evaluate.main(
+            arguments(model_dir, scored.parent / "other", f"guard={scored.parent / 'double.jsonl'}")
+        )
 
 
 def test_a_set_without_a_name_is_refused(model_dir, scored, capsys):

@@ -1,4 +1,4 @@
-"""The built-in experiment: what its corpora promise, and that they are the same bytes wherever and however they are made."""
+"""The built-in experiment: what its corpora promise, and the same bytes however they are made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,11 @@ def drawn(domain: str, split: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def sentences() -> dict[tuple[str, str], set[str]]:
-    return {(domain, split): drawn(domain, split) for domain in grammar.GRAMMARS for split in ("train", "dev", "test")}
+    return {
+        (domain, split): drawn(domain, split)
+        for domain in grammar.GRAMMARS
+        for split in ("train", "dev", "test")
+    }
 
 
 def test_daily_life_has_no_business_word(sentences):
@@ -114,12 +118,30 @@ def test_the_shipped_model_is_small_and_is_what_the_code_describes(model_dir, tm
 
 # --- the command that makes the corpora
 
-COUNTS = {"general_train": 30, "general_dev": 5, "general_test": 5, "calls_train": 40, "calls_dev": 5, "calls_test": 5}
+COUNTS = {
+    "general_train": 30,
+    "general_dev": 5,
+    "general_test": 5,
+    "calls_train": 40,
+    "calls_dev": 5,
+    "calls_test": 5,
+}
 
 
 def command(folder: Path, jobs: int) -> list[str]:
     counts = [word for name, count in COUNTS.items() for word in (f"--{name}", str(count))]
-    return [sys.executable, "-m", "local.mini.corpus", "--output_dir", str(folder), "--seed", "5", "--jobs", str(jobs), *counts]
+    return [
+        sys.executable,
+        "-m",
+        "local.mini.corpus",
+        "--output_dir",
+        str(folder),
+        "--seed",
+        "5",
+        "--jobs",
+        str(jobs),
+        *counts,
+    ]
 
 
 def make(folder: Path, jobs: int) -> dict[str, bytes]:
@@ -161,8 +183,13 @@ def test_calls_are_telephone_rate_and_daily_life_is_wideband(corpora):
 
 def test_one_training_line_in_twenty_of_the_calls_is_marked_as_wrong(corpora):
     folder, _ = corpora
-    marked = {name: [line for line in manifest(folder, name) if "<ANNOTATION_ERROR>" in line["target"]] for name in COUNTS}
-    assert {name: len(found) for name, found in marked.items() if found} == {"calls_train": COUNTS["calls_train"] // ONE_IN}
+    marked = {
+        name: [line for line in manifest(folder, name) if "<ANNOTATION_ERROR>" in line["target"]]
+        for name in COUNTS
+    }
+    assert {name: len(found) for name, found in marked.items() if found} == {
+        "calls_train": COUNTS["calls_train"] // ONE_IN
+    }
 
 
 def test_two_processes_make_the_same_bytes(corpora, tmp_path):
@@ -178,7 +205,13 @@ def test_made_again_nothing_changes(corpora):
 
 def test_killed_and_started_again_it_makes_the_same_bytes(corpora, tmp_path):
     folder = tmp_path / "corpora"
-    making = subprocess.Popen(command(folder, 2), cwd=TOP, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    making = subprocess.Popen(
+        command(folder, 2),
+        cwd=TOP,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     while len(list(folder.rglob("*.wav"))) < 5 and making.poll() is None:
         time.sleep(0.002)
     os.killpg(making.pid, signal.SIGKILL)
@@ -193,13 +226,35 @@ def test_the_command_that_makes_the_base_model_runs(tmp_path, rows):
     from local.batches import Featuriser, Utterances, collate
     from local.nano import build
 
-    subprocess.run([sys.executable, "-m", "local.mini.base", "--output_dir", str(tmp_path), "--steps", "8", "--check_every", "4",
-                    "--dev_utterances", "4", "--threads", "1"], cwd=TOP, check=True, capture_output=True)  # fmt: skip
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "local.mini.base",
+            "--output_dir",
+            str(tmp_path),
+            "--steps",
+            "8",
+            "--check_every",
+            "4",
+            "--dev_utterances",
+            "4",
+            "--threads",
+            "1",
+        ],
+        cwd=TOP,
+        check=True,
+        capture_output=True,
+    )
     log = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in log] == [4, 8]
     assert log[-1]["loss_ctc"] < 100
     model, settings = build(str(tmp_path), None, {})
-    losses = model.eval()(**collate(list(Utterances(rows[:2], Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)))))
+    losses = model.eval()(
+        **collate(
+            list(Utterances(rows[:2], Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)))
+        )
+    )
     assert losses["llm"].isfinite()
     assert losses["ctc"].isfinite()
     assert (tmp_path / "model.pt").stat().st_size < 10_000_000

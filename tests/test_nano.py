@@ -18,7 +18,11 @@ from local.nano import FunASRNanoWithCTC, build, construct
 from local.train import overrides
 
 BATCH = 5
-FROZEN = {1: "audio_adaptor ctc_decoder ctc llm", 2: "audio_encoder llm", 3: "audio_encoder audio_adaptor ctc_decoder ctc"}
+FROZEN = {
+    1: "audio_adaptor ctc_decoder ctc llm",
+    2: "audio_encoder llm",
+    3: "audio_encoder audio_adaptor ctc_decoder ctc",
+}
 LOSSES = ("llm", "llm_count", "ctc", "ctc_count")
 
 
@@ -42,7 +46,9 @@ def test_ctc_loss_is_that_of_torch_on_the_stock_model_one_by_one(ours, stock, ex
         length = torch.tensor([len(example["speech"])])
         target = torch.tensor([[numbers[character] for character in row["messages"][2]["content"]]])
         with torch.no_grad():
-            hidden, lengths = stock.model.ctc_decoder(*stock.model.audio_encoder(example["speech"][None].clone(), length))
+            hidden, lengths = stock.model.ctc_decoder(
+                *stock.model.audio_encoder(example["speech"][None].clone(), length)
+            )
             log_probs = torch.log_softmax(stock.model.ctc.ctc_lo(hidden), -1).transpose(0, 1)
             expected += oracle(log_probs, target, lengths, torch.tensor([target.shape[1]])).item()
         characters += target.shape[1]
@@ -70,7 +76,9 @@ def test_a_batch_loses_what_its_utterances_lose_alone(ours, examples):
         together = ours[0](**collate(examples[:BATCH]))
         alone = [ours[0](**collate([example])) for example in examples[:BATCH]]
     for name in LOSSES:
-        assert together[name].item() == pytest.approx(sum(losses[name].item() for losses in alone), rel=1e-4), name
+        assert together[name].item() == pytest.approx(
+            sum(losses[name].item() for losses in alone), rel=1e-4
+        ), name
 
 
 def test_weight_zero_leaves_a_loss_out(model_dir, examples):
@@ -84,7 +92,11 @@ def test_weight_zero_leaves_a_loss_out(model_dir, examples):
 def test_stage_1_gets_gradients_from_either_loss_in_every_encoder_tensor(part, model_dir, examples):
     model = staged(1, model_dir)
     model(**collate(examples[:2]))[part].backward()
-    without = [name for name, p in model.named_parameters() if name.startswith("audio_encoder.") and (p.grad is None or not p.grad.any())]
+    without = [
+        name
+        for name, p in model.named_parameters()
+        if name.startswith("audio_encoder.") and (p.grad is None or not p.grad.any())
+    ]
     assert without == []
 
 
@@ -97,7 +109,9 @@ def test_a_detached_ctc_decoder_sends_no_gradient_back(model_dir, examples):
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_frozen_modules_stay_in_eval_mode(number, model_dir):
     model = staged(number, model_dir)
-    resting = {name for name, module in model.named_children() if not any(part.training for part in module.modules())}
+    resting = {
+        name for name, module in model.named_children() if not any(part.training for part in module.modules())
+    }
     assert resting == set(FROZEN[number].split())
 
 
@@ -128,7 +142,10 @@ def test_encoding_leaves_its_input_alone(ours, examples):
 
 
 def test_tensors_have_the_stock_names_and_shapes(ours, stock):
-    shapes = [{name: tensor.shape for name, tensor in model.state_dict().items()} for model in (ours[0], stock.model)]
+    shapes = [
+        {name: tensor.shape for name, tensor in model.state_dict().items()}
+        for model in (ours[0], stock.model)
+    ]
     assert shapes[0] == shapes[1]
 
 
@@ -190,11 +207,20 @@ def a_number_inside(state: dict[str, torch.Tensor], path: Path) -> None:
     torch.save(state | {"ctc.ctc_lo.weight": 3}, path)
 
 
-@pytest.mark.parametrize(("spoil", "says"), [
-    (damaged, "not a readable checkpoint"), (truncated, "not a readable checkpoint"), (empty, "not a readable checkpoint"),
-    (absent, "not a readable checkpoint"), (a_list, "not a readable checkpoint"), (misshapen, "ctc.ctc_lo.weight is (3, 3)"),
-    (a_number_inside, "ctc.ctc_lo.weight"), (without_ctc, "holds no CTC tensors"), (without_encoder, "tensors are missing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (damaged, "not a readable checkpoint"),
+        (truncated, "not a readable checkpoint"),
+        (empty, "not a readable checkpoint"),
+        (absent, "not a readable checkpoint"),
+        (a_list, "not a readable checkpoint"),
+        (misshapen, "ctc.ctc_lo.weight is (3, 3)"),
+        (a_number_inside, "ctc.ctc_lo.weight"),
+        (without_ctc, "holds no CTC tensors"),
+        (without_encoder, "tensors are missing"),
+    ],
+)
 def test_a_checkpoint_that_does_not_fit_is_one_line(spoil: Spoil, says: str, model_dir, tmp_path):
     path = tmp_path / "broken.pt"
     spoil(torch.load(model_dir / "model.pt", weights_only=True), path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given
@@ -18,8 +20,8 @@ def test_rises_to_its_peak_once_and_falls_to_zero(total, warmup):
     shares = [share_of_peak(update, warmup, total) for update in range(total + 1)]
     peak = shares.index(max(shares))
     assert shares[peak] == pytest.approx(1.0)
-    assert all(a < b for a, b in zip(shares[:peak], shares[1 : peak + 1], strict=True))
-    assert all(a >= b for a, b in zip(shares[peak:], shares[peak + 1 :], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(shares[: peak + 1]))
+    assert all(a >= b for a, b in itertools.pairwise(shares[peak:]))
     assert all(share > 0 for share in shares[:total]), "an update without a rate is wasted"
     assert shares[total] == pytest.approx(0.0, abs=1e-12)
 
@@ -39,7 +41,9 @@ def test_half_way_down_is_half():
 
 
 def test_the_optimiser_follows_the_schedule():
-    chosen = config(1, "++optim_conf.lr=0.01", "++scheduler_conf.warmup_steps=2", "++optim_conf.weight_decay=0.1")
+    chosen = config(
+        1, "++optim_conf.lr=0.01", "++scheduler_conf.warmup_steps=2", "++optim_conf.weight_decay=0.1"
+    )
     optimiser, schedule = make_optimiser([torch.nn.Parameter(torch.ones(1))], chosen, updates=20)
     assert optimiser.param_groups[0]["betas"] == (0.9, 0.98)
     assert optimiser.param_groups[0]["weight_decay"] == 0.1

@@ -1,4 +1,4 @@
-"""Training: each stage changes what it declares, follows its losses, loses nobody, and goes on where it was interrupted."""
+"""Training changes what a stage declares, follows its losses, loses nobody, goes on after an interruption."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ def test_every_declared_tensor_changes_and_no_other_byte(trained, model_dir):
     number, _, after = trained
     before = tensors(model_dir / "model.pt")
     assert set(after) == set(before)
-    changed = {name for name in before if not torch.equal(before[name].view(torch.int32), after[name].view(torch.int32))}
+    changed = {
+        name
+        for name in before
+        if not torch.equal(before[name].view(torch.int32), after[name].view(torch.int32))
+    }
     assert changed == {name for name in before if trains(number, name)}
 
 
@@ -53,8 +57,19 @@ def test_the_log_tells_a_readable_story(trained):
     lines = (folder / "train.log").read_text(encoding="utf-8").splitlines()
     steps = [line for line in lines if re.search(r"epoch \d/2 step \d/\d loss \d", line)]
     assert len(steps) == len(metrics(folder, "train"))
-    assert all(re.search(r" lr \S+ speed \d+ audio h/h memory [\d.]+ GB left \d+:\d\d:\d\d$", line) for line in steps)
-    assert len([line for line in lines if re.search(r"epoch (0 \(start\)|\d/2) dev loss .* CER [\d.]+ % \(LLM\)", line)]) == 3
+    assert all(
+        re.search(r" lr \S+ speed \d+ audio h/h memory [\d.]+ GB left \d+:\d\d:\d\d$", line) for line in steps
+    )
+    assert (
+        len(
+            [
+                line
+                for line in lines
+                if re.search(r"epoch (0 \(start\)|\d/2) dev loss .* CER [\d.]+ % \(LLM\)", line)
+            ]
+        )
+        == 3
+    )
     assert f"hands on {folder / 'model.pt'}" in lines[-1]
     for part in {1: ("llm", "ctc"), 2: ("llm", "ctc"), 3: ("llm",)}[number]:
         assert all(f"{part} " in line for line in steps)
@@ -65,7 +80,9 @@ def test_metrics_have_a_line_a_step_and_an_epoch(trained):
     chosen = config(number)
     for line in metrics(folder, "train"):
         parts = {"llm": chosen.llm_weight, "ctc": chosen.ctc_weight}
-        assert line["total"] == pytest.approx(sum(weight * line[part] for part, weight in parts.items() if weight))
+        assert line["total"] == pytest.approx(
+            sum(weight * line[part] for part, weight in parts.items() if weight)
+        )
     assert [line["epoch"] for line in metrics(folder, "dev")] == [0, 1, 2]
     assert {"llm", "ctc", "total", "cer_llm", "cer_ctc"} <= set(metrics(folder, "dev")[0])
 
@@ -91,13 +108,15 @@ def loop_of(model, data, number: int, *settings: str) -> Loop:
 
 
 def test_a_step_follows_the_weighted_sum_of_both_losses(model_dir, briefest, examples, featuriser):
-    """Gradient of stage 1 = that of LLM loss per token + 0.3 CTC loss per character, over two accumulated batches."""
+    """Gradient of stage 1: LLM loss per token + 0.3 CTC loss per character, over two accumulated batches."""
     settings = {"ctc_weight": 0.3, "detach_ctc_decoder": False}
     model, twin = (build(str(model_dir), None, settings)[0] for _ in range(2))
     loop = loop_of(model, Utterances(briefest, featuriser), 1, "++train_conf.grad_clip=1e9")
     seen = {}
     gradients = ((name, p) for name, p in model.named_parameters() if p.requires_grad)
-    loop.optimiser.register_step_pre_hook(lambda *_: seen.update({name: p.grad.clone() for name, p in gradients}))
+    loop.optimiser.register_step_pre_hook(
+        lambda *_: seen.update({name: p.grad.clone() for name, p in gradients})
+    )
     loop.step([(collate(examples[:3]), True), (collate(examples[3:4]), True)])
 
     declare(twin.eval(), ["audio_encoder"])
@@ -114,19 +133,26 @@ def test_a_step_follows_the_weighted_sum_of_both_losses(model_dir, briefest, exa
 def test_an_epoch_steps_over_every_utterance_once(ours, rows, featuriser, monkeypatch):
     """Also where batches do not fill the last update."""
     model, _ = build_for_stage_3(ours, rows)
-    loop = loop_of(model, Utterances(rows, featuriser), 3, "++dataset_conf.batch_size=300", "++train_conf.accum_grad=3")
+    loop = loop_of(
+        model, Utterances(rows, featuriser), 3, "++dataset_conf.batch_size=300", "++train_conf.accum_grad=3"
+    )
     spoken: list[list[int]] = []
 
     def step(batches):
         loop.update += 1
         for batch, counts in batches:
             assert counts
-            spoken.extend(ids[:n].tolist() for ids, n in zip(batch["ctc_targets"], batch["ctc_target_lengths"], strict=True))
+            spoken.extend(
+                ids[:n].tolist()
+                for ids, n in zip(batch["ctc_targets"], batch["ctc_target_lengths"], strict=True)
+            )
         return {"llm": 1.0}
 
     monkeypatch.setattr(loop, "step", step)
     loop.run(1)
-    assert sorted(spoken) == sorted(model.ctc_tokenizer.encode(fields["messages"][2]["content"]) for fields in rows)
+    assert sorted(spoken) == sorted(
+        model.ctc_tokenizer.encode(fields["messages"][2]["content"]) for fields in rows
+    )
     loop.run(2)
     assert loop.update <= loop.updates
 
@@ -150,8 +176,13 @@ def interrupt(monkeypatch, update: int) -> None:
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_an_interrupted_run_ends_as_an_undisturbed_one(number, model_dir, briefest, tmp_path, monkeypatch):
-    """Bit for bit, dropout, optimiser and average of epochs included; interrupted in the second of three epochs."""
-    settings = ("++train_conf.max_epoch=3", "++dataset_conf.batch_size_utts=2", "++train_conf.accum_grad=1", "++train_conf.avg_nbest_model=2")
+    """Bit for bit, with dropout, optimiser and average of epochs; interrupted in epoch 2 of 3."""
+    settings = (
+        "++train_conf.max_epoch=3",
+        "++dataset_conf.batch_size_utts=2",
+        "++train_conf.accum_grad=1",
+        "++train_conf.avg_nbest_model=2",
+    )
     undisturbed = run(number, model_dir, tmp_path / "undisturbed", briefest, *settings)
     with monkeypatch.context() as patch:
         interrupt(patch, 5)  # three updates an epoch
@@ -171,9 +202,15 @@ def test_rows_that_cannot_be_used_are_listed(model_dir, briefest, tmp_path):
     audio = Path(briefest[0]["messages"][1]["content"].partition("!")[2].partition("<")[0])
     long = row("too_long", audio, "喂", 16000) | {"speech_length": 41}
     dense = row("too_dense", audio, "多" * 30, 16000)
-    settings = ("++train_conf.max_epoch=1", "++train_conf.avg_nbest_model=1", f"++dataset_conf.max_source_length={limit(briefest)}")
+    settings = (
+        "++train_conf.max_epoch=1",
+        "++train_conf.avg_nbest_model=1",
+        f"++dataset_conf.max_source_length={limit(briefest)}",
+    )
     run(2, model_dir, folder, [long | {"speech_length": limit(briefest) + 1}, dense, *briefest], *settings)
-    listed = [json.loads(line) for line in (folder / "left_out.jsonl").read_text(encoding="utf-8").splitlines()]
+    listed = [
+        json.loads(line) for line in (folder / "left_out.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [line["key"] for line in listed] == ["too_long", "too_dense"]
     assert "max_source_length" in listed[0]["reason"]
     assert "30 characters in 17 frames" in listed[1]["reason"]
@@ -189,8 +226,12 @@ def limit(rows) -> int:
 def test_kept_and_left_out_are_all_rows(rows):
     longest = sorted(fields["speech_length"] for fields in rows)[10]
     kept, left_out = trainable_rows(rows, longest)
-    assert [fields["key"] for fields in kept] == [fields["key"] for fields in rows if fields["speech_length"] <= longest]
-    assert sorted([fields["key"] for fields in kept] + [line["key"] for line in left_out]) == sorted(fields["key"] for fields in rows)
+    assert [fields["key"] for fields in kept] == [
+        fields["key"] for fields in rows if fields["speech_length"] <= longest
+    ]
+    assert sorted([fields["key"] for fields in kept] + [line["key"] for line in left_out]) == sorted(
+        fields["key"] for fields in rows
+    )
 
 
 def test_no_row_left_is_one_line(model_dir, briefest, tmp_path):
@@ -206,13 +247,38 @@ def test_a_missing_sound_file_names_its_utterance(model_dir, briefest, tmp_path)
 
 def test_a_loss_that_is_no_number_stops_the_run(model_dir, briefest, tmp_path):
     with pytest.raises(UserError, match=r"the loss became \w+ at update \d+: lower optim_conf.lr"):
-        run(1, model_dir, tmp_path / "stage", briefest, *SHORT, "++optim_conf.lr=1e30", "++dataset_conf.batch_size_utts=2")
+        run(
+            1,
+            model_dir,
+            tmp_path / "stage",
+            briefest,
+            *SHORT,
+            "++optim_conf.lr=1e30",
+            "++dataset_conf.batch_size_utts=2",
+        )
 
 
 def test_an_unknown_argument_is_refused(capsys):
     with pytest.raises(SystemExit) as caught:
-        train.parse(["--config", "x", "--model_dir", "x", "--init", "released", "--train", "x", "--dev", "x", "--output_dir", "x",
-                     "--device", "cpu", "max_epoch=3"])  # fmt: skip
+        train.parse(
+            [
+                "--config",
+                "x",
+                "--model_dir",
+                "x",
+                "--init",
+                "released",
+                "--train",
+                "x",
+                "--dev",
+                "x",
+                "--output_dir",
+                "x",
+                "--device",
+                "cpu",
+                "max_epoch=3",
+            ]
+        )
     assert caught.value.code == 2
     assert "max_epoch=3" in capsys.readouterr().err
 
@@ -220,16 +286,23 @@ def test_an_unknown_argument_is_refused(capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_two_processes_train_as_one(number, model_dir, rows, tmp_path):
-    """Without dropout, whose draws belong to a process. The last batch has one utterance: a process has none."""
+    """Without dropout, whose draws are a process's own; the last batch has a row for one of them only."""
     folder = tmp_path / "model"
     folder.mkdir()
     for item in model_dir.iterdir():
         (folder / item.name).symlink_to(item)
     settings = yaml.safe_load((model_dir / "config.yaml").read_text(encoding="utf-8"))
-    settings["audio_encoder_conf"] |= {name: 0.0 for name in settings["audio_encoder_conf"] if "dropout" in name}
+    settings["audio_encoder_conf"] |= {
+        name: 0.0 for name in settings["audio_encoder_conf"] if "dropout" in name
+    }
     (folder / "config.yaml").unlink()
     (folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    chosen = ["++train_conf.max_epoch=2", "++train_conf.accum_grad=2", "++optim_conf.lr=1e-4", "++train_conf.dev_utterances=3"]
+    chosen = [
+        "++train_conf.max_epoch=2",
+        "++train_conf.accum_grad=2",
+        "++optim_conf.lr=1e-4",
+        "++train_conf.dev_utterances=3",
+    ]
     chosen += ["++llm_conf.lora_conf.lora_dropout=0"] if number == 3 else []
     for count in (1, 2):
         run_processes(count, *words(number, folder, tmp_path / str(count), rows[:11], *chosen))
@@ -238,8 +311,12 @@ def test_two_processes_train_as_one(number, model_dir, rows, tmp_path):
         assert len(alone) == len(both) > 0
         for line, other in zip(alone, both, strict=True):
             for part in {"llm", "ctc", "total"} & set(line):
-                assert math.isclose(line[part], other[part], abs_tol=1e-4), f"{kind} {part} of update {line['update']}"
-    before, alone, both = (tensors(path) for path in (model_dir / "model.pt", tmp_path / "1/model.pt", tmp_path / "2/model.pt"))
+                assert math.isclose(line[part], other[part], abs_tol=1e-4), (
+                    f"{kind} {part} of update {line['update']}"
+                )
+    before, alone, both = (
+        tensors(path) for path in (model_dir / "model.pt", tmp_path / "1/model.pt", tmp_path / "2/model.pt")
+    )
     for name in alone:
         moved = (alone[name] - before[name]).abs().max()
         assert (alone[name] - both[name]).abs().max() <= 0.05 * moved + 1e-7, name
