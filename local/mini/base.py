@@ -3,15 +3,18 @@
 It learns daily-life sentences of the training talkers, synthesised anew for every batch, wideband or mildly band-limited and never
 through a telephone; it never meets a talker, a sentence or a business word of any dev or test set. First the encoder with its
 CTC branch, until characters come out, then everything together: from scratch, joint training stays at the language prior.
+A second lesson mixes in made-up words: after the first, the LLM knows its sentences and hardly listens to any other.
 """
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import random
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +28,10 @@ from local.batches import Featuriser, collate
 from local.decode import decode
 from local.mini import architecture, grammar, talkers
 from local.mini.speech import RATE, speak
-from local.nano import FunASRNanoWithCTC, construct
+from local.nano import FunASRNanoWithCTC, construct, load
 
 BATCH = 16
 VOICES = talkers.talkers("general_train") + talkers.talkers("base_only")
-CTC_ONLY = 975  # the first updates train encoder and CTC branch alone
-LEARNING_RATE = 1.5e-3
-WARMUP = 300
-HORIZON = 6500  # updates until the rate would reach zero; characters on dev are right long before
 SEED = 20260101
 ALL_TRAINABLE = {
     "audio_encoder_conf": {"freeze": False, "dropout_rate": 0.0, "attention_dropout_rate": 0.0},  # no sentence comes twice
@@ -42,6 +41,28 @@ ALL_TRAINABLE = {
     "detach_ctc_decoder": False,
     "ctc_weight": 1.0,
 }
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is said, for how many updates, and the learning rate: warm-up to `peak`, then a cosine to zero at `horizon`."""
+
+    grammars: tuple[str, ...]
+    steps: int
+    ctc_only: int
+    peak: float
+    warmup: int
+    horizon: int
+
+    def share(self, step: int) -> float:
+        """Learning rate of an update (from 0) as a share of its peak."""
+        return min((step + 1) / self.warmup, 0.5 * (1 + math.cos(math.pi * step / self.horizon)))
+
+
+LESSONS = (
+    Lesson(("general",), steps=4500, ctc_only=975, peak=1.5e-3, warmup=300, horizon=6500),
+    Lesson(("general", "drills"), steps=2000, ctc_only=0, peak=8e-4, warmup=100, horizon=2000),
+)
 
 
 def mildly_degrade(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -55,21 +76,19 @@ def mildly_degrade(speech: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class FreshSpeech(IterableDataset):
-    """Endless batches; what worker w says as its n-th batch depends on (SEED, w, n) up to espeak-ng's own jitter."""
+    """Endless batches of one lesson; its n-th batch depends on (SEED, lesson, n) up to espeak-ng's own jitter."""
 
-    def __init__(self, featuriser: Featuriser) -> None:
-        self.featuriser = featuriser
+    def __init__(self, featuriser: Featuriser, number: int) -> None:
+        self.featuriser, self.number = featuriser, number
 
     def __iter__(self):
         torch.set_num_threads(1)
-        worker = torch.utils.data.get_worker_info()
-        number = 0 if worker is None else worker.id
-        words, sounds = random.Random(f"{SEED}/{number}"), np.random.default_rng([SEED, number])
+        words, sounds = random.Random(f"{SEED}/{self.number}"), np.random.default_rng([SEED, self.number])
         while True:
             yield collate([self._example(words, sounds) for _ in range(BATCH)])
 
     def _example(self, words: random.Random, sounds: np.random.Generator) -> dict[str, torch.Tensor]:
-        text = grammar.sentence("general", "train", words)
+        text = grammar.sentence(words.choice(LESSONS[self.number].grammars), "train", words)
         wave = mildly_degrade(speak(text, words.choice(VOICES)), sounds)
         return self.featuriser(messages("", text), torch.from_numpy(wave))
 
@@ -96,26 +115,22 @@ def error_rates(model: FunASRNanoWithCTC, tokenizer, batches: list) -> tuple[flo
     return tuple(100 * edits / total)
 
 
-def rate_at(step: int) -> float:
-    """Linear warm-up, then cosine to zero at HORIZON, as a share of LEARNING_RATE."""
-    return min((step + 1) / WARMUP, 0.5 * (1 + math.cos(math.pi * step / HORIZON)))
-
-
-def train(folder: Path, steps: int, check_every: int, dev_count: int, threads: int) -> None:
-    torch.manual_seed(SEED)
-    torch.set_num_threads(threads)
-    architecture.write_folder(folder)
+def teach(folder: Path, number: int, steps: int, check_every: int, dev_count: int) -> None:
+    """One lesson, from the folder's weights (the first one: from random ones), and its weights and log into the folder."""
+    lesson = LESSONS[number]
+    torch.manual_seed(SEED + number)
     model, settings = construct(str(folder), ALL_TRAINABLE)
+    if number:
+        load(model, folder / "model.pt")
     featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
-    tokenizer = settings["tokenizer"]
     dev = dev_batches(featuriser, dev_count)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate_at)
-    log = (folder / "train.jsonl").open("w", encoding="utf-8")
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lesson.peak, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lesson.share)
     model.train()
     began = time.monotonic()
-    for step, batch in enumerate(DataLoader(FreshSpeech(featuriser), batch_size=None, num_workers=1, prefetch_factor=8), start=1):
-        model.llm_weight = float(step > CTC_ONLY)
+    speech = DataLoader(FreshSpeech(featuriser, number), batch_size=None, num_workers=1, prefetch_factor=8)
+    for step, batch in enumerate(itertools.islice(speech, steps), start=1):
+        model.llm_weight = float(step > lesson.ctc_only)
         losses = model(**batch)
         means = {part: losses[part] / losses[f"{part}_count"] for part in ("llm", "ctc") if part in losses}
         optimiser.zero_grad()
@@ -124,14 +139,19 @@ def train(folder: Path, steps: int, check_every: int, dev_count: int, threads: i
         optimiser.step()
         schedule.step()
         if step % check_every == 0 or step == steps:
-            llm, ctc = error_rates(model, tokenizer, dev)
-            line = {"step": step, "seconds": round(time.monotonic() - began), "dev_cer_llm": round(llm, 2), "dev_cer_ctc": round(ctc, 2)}
+            rates = dict(zip(("llm", "ctc"), error_rates(model, settings["tokenizer"], dev), strict=True))
+            line = {"lesson": number + 1, "step": step, "seconds": round(time.monotonic() - began)}
+            line |= {f"dev_cer_{part}": round(rate, 2) for part, rate in rates.items()}
             line |= {f"loss_{part}": round(mean.item(), 4) for part, mean in means.items()}
-            print(json.dumps(line), file=log, flush=True)
-            print(json.dumps(line), file=sys.stderr, flush=True)
+            note(folder / "train.jsonl", line)
             save(model, folder / "model.pt")
-        if step == steps:
-            return
+
+
+def note(log: Path, line: dict[str, float]) -> None:
+    """One line of the log, on the terminal too."""
+    with log.open("a", encoding="utf-8") as out:
+        print(json.dumps(line), file=out)
+    print(json.dumps(line), file=sys.stderr, flush=True)
 
 
 def save(model: FunASRNanoWithCTC, path: Path) -> None:
@@ -145,12 +165,17 @@ def save(model: FunASRNanoWithCTC, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--lessons", type=int, nargs="+", default=[1, 2], help="2 alone goes on from the folder's weights")
+    parser.add_argument("--steps", type=int, help="updates of each lesson, to try the command")
     parser.add_argument("--check_every", type=int, default=500)
     parser.add_argument("--dev_utterances", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    train(arguments.output_dir, arguments.steps, arguments.check_every, arguments.dev_utterances, arguments.threads)
+    torch.set_num_threads(2)
+    if 1 in arguments.lessons:
+        architecture.write_folder(arguments.output_dir)
+        (arguments.output_dir / "train.jsonl").unlink(missing_ok=True)
+    for number in (lesson - 1 for lesson in arguments.lessons):
+        teach(arguments.output_dir, number, arguments.steps or LESSONS[number].steps, arguments.check_every, arguments.dev_utterances)
 
 
 if __name__ == "__main__":

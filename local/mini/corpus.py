@@ -106,8 +106,6 @@ def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int
     chunks = [made[begin : begin + CHUNK] for begin in range(0, count, CHUNK)]
     for room in (folder / domain, folder / domain / split):
         sweep(room)
-    for room in (folder / domain, folder / domain / split):
-        sweep(room)
     work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
         with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
@@ -122,11 +120,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=multiprocessing.cpu_count())
-    for domain in grammar.GRAMMARS:
+    for domain in grammar.DOMAINS:
         for split in SPLITS:
             parser.add_argument(f"--{domain}_{split}", type=int, required=True, help="utterances")
     arguments = parser.parse_args(argv)
-    for domain in grammar.GRAMMARS:
+    for domain in grammar.DOMAINS:
         for split in SPLITS:
             make(domain, split, getattr(arguments, f"{domain}_{split}"), arguments.output_dir, arguments.seed, arguments.jobs)
     write_text(arguments.output_dir / "keywords.txt", "".join(f"{word}\n" for word in grammar.KEYWORDS))

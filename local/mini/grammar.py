@@ -78,7 +78,6 @@ _CALLS: dict[str, tuple[str, ...]] = {
     "digit": _GENERAL["digit"],
 }
 
-GRAMMARS = {"general": _GENERAL, "calls": _CALLS}
 _SLOT = re.compile(r"\{(\w+)\}")
 _SPLITS = ("train",) * 8 + ("dev", "test")
 
@@ -93,14 +92,29 @@ def _expand(grammar: dict[str, tuple[str, ...]], slot: str, rng: random.Random) 
 
 
 def sentence(domain: str, split: str, rng: random.Random) -> str:
-    """A random sentence of `domain` ("general" or "calls") that belongs to `split`."""
+    """A random sentence of `domain` (a name of GRAMMARS) that belongs to `split`."""
     while True:
         drawn = _expand(GRAMMARS[domain], "sentence", rng)
-        chance_keyword = domain == "general" and any(word in drawn for word in KEYWORDS)  # where two words meet
+        chance_keyword = domain != "calls" and any(word in drawn for word in KEYWORDS)  # where two words meet
         if split_of(drawn) == split and not chance_keyword:
             return drawn
 
 
+def _characters(grammar: dict[str, tuple[str, ...]]) -> set[str]:
+    return {character for options in grammar.values() for option in options for character in _SLOT.sub("", option)}
+
+
+# Daily life with made-up words of its own characters in it: who hears these must listen, for no word can be guessed.
+_MADE_UP = ("{character}{character}", "{character}{character}", "{character}{character}{character}")
+_DRILLS = _GENERAL | {
+    "sentence": _GENERAL["sentence"] + 8 * ("{thing}{thing}", "{thing}{thing}{thing}"),
+    "character": tuple(sorted(_characters(_GENERAL))),
+    **dict.fromkeys(("thing", "event", "place", "goods", "adjective", "device"), _MADE_UP),
+}
+DOMAINS = {"general": _GENERAL, "calls": _CALLS}
+GRAMMARS = DOMAINS | {"drills": _DRILLS}
+
+
 def characters(domain: str) -> set[str]:
     """All characters that a grammar can write."""
-    return {character for options in GRAMMARS[domain].values() for option in options for character in _SLOT.sub("", option)}
+    return _characters(GRAMMARS[domain])
