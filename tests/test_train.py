@@ -319,4 +319,5 @@ def test_two_processes_train_as_one(number, model_dir, rows, tmp_path):
     )
     for name in alone:
         moved = (alone[name] - before[name]).abs().max()
-        assert (alone[name] - both[name]).abs().max() <= 0.05 * moved + 1e-7, name
+        # keys' biases have no gradient but rounding, of which AdamW makes up to a hundredth of a step
+        assert (alone[name] - both[name]).abs().max() <= 0.05 * moved + 1e-6, name
