@@ -183,10 +183,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments, settings = parse(argv)
     logging.getLogger().setLevel(logging.WARNING)
     config = load_stage(arguments.config, settings)
+    arguments.output_dir.mkdir(parents=True, exist_ok=True)
     world = distributed.join(arguments.device)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
     try:
         train(Stage(config, arguments, world))
+    except UserError as error:
+        with (arguments.output_dir / "train.log").open("a", encoding="utf-8") as log:
+            print(f"error: {error}", file=log)
+        raise
     finally:
         distributed.leave(world)
     return 0

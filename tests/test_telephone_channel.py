@@ -260,4 +260,4 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_shipped_profiles_are_valid():
     assert read_profile("default").snr_db == (10, 25)
-    assert read_profile("call_centre").loss_rate == (0.02, 0.05)
+    assert read_profile("call_centre").loss_rate == (0.02, 0.04)
