@@ -318,6 +318,7 @@ def test_two_processes_train_as_one(number, model_dir, rows, tmp_path):
         tensors(path) for path in (model_dir / "model.pt", tmp_path / "1/model.pt", tmp_path / "2/model.pt")
     )
     for name in alone:
-        moved = (alone[name] - before[name]).abs().max()
-        # keys' biases have no gradient but rounding, of which AdamW makes up to a hundredth of a step
-        assert (alone[name] - both[name]).abs().max() <= 0.05 * moved + 1e-6, name
+        if name.endswith("linear_k.bias"):
+            continue  # softmax takes their gradient away: AdamW follows its rounding
+        moved, apart = (alone[name] - before[name]).norm(), (alone[name] - both[name]).norm()
+        assert apart <= 0.02 * moved, name
