@@ -4,6 +4,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+import local.engine  # noqa: F401, I001 (before any part of FunASR)
+
 import torch
 from funasr.models.fun_asr_nano.model import FunASRNano
 from torch.nn.utils.rnn import pad_sequence

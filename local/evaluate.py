@@ -114,7 +114,7 @@ def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     sets = {name: read_set(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
     keywords = read_keywords(arguments.keywords) if arguments.keywords else None

@@ -181,7 +181,7 @@ def write_summary(stage: Stage, chosen: str, values: dict[str, float]) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     arguments, settings = parse(argv)
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
     config = load_stage(arguments.config, settings)
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     world = distributed.join(arguments.device)

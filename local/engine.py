@@ -1,0 +1,9 @@
+"""FunASR, imported first and quietly: its import prints advice about ffmpeg, which nothing here needs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+
+with contextlib.redirect_stdout(io.StringIO()):
+    import funasr  # noqa: F401
