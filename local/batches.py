@@ -4,8 +4,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-import local.engine  # noqa: F401, I001 (before any part of FunASR)
+import local.engine  # noqa: F401  before any part of FunASR
 
+# isort: split
 import torch
 from funasr.models.fun_asr_nano.model import FunASRNano
 from torch.nn.utils.rnn import pad_sequence

@@ -30,7 +30,7 @@ def declare(model: nn.Module, groups: list[str]) -> dict[str, dict[str, int]]:
         counts["trainable"] += parameter.numel() if parameter.requires_grad else 0
     for group in groups:
         if not report.get(group, {}).get("trainable"):
-            raise UserError(f"this stage trains {group}, and the model has no such tensors: check the stage's YAML and the model")
+            raise UserError(f"this stage trains {group}, and the model has no such tensors: check its YAML")
     return report
 
 
@@ -45,7 +45,7 @@ def check_frozen(model: nn.Module, before: dict[str, str]) -> None:
     after = frozen_digest(model)
     changed = [name for name in before if after.get(name) != before[name]]
     if changed:
-        raise UserError(f"{len(changed)} frozen tensors changed during training (first: {changed[0]}): do not use this checkpoint")
+        raise UserError(f"{len(changed)} frozen tensors changed in training (first: {changed[0]}): do not use this checkpoint")
 
 
 def _digest(tensor: torch.Tensor) -> str:

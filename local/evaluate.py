@@ -2,7 +2,7 @@
 --set calls_test=JSONL --set … --keywords FILE --output_dir DIR --device cpu|cuda`.
 
 Writes decode/NAME.jsonl for each set (key, reference, both hypotheses) and, last of all, results.json. Where a calls' test
-set is among them it is also scored against the texts that the model heard in *other* utterances: a model that listens is far worse.
+set is among them it is also scored with the texts that the model heard in *other* utterances: if it listens, that is far worse.
 """
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def score_set(heard: list[dict[str, str]], keywords: list[str] | None, listening
     scores = {branch: score(refs, {line["key"]: line[branch] for line in heard}, keywords) for branch in ("llm", "ctc")}
     if listening:
         others = heard[1:] + heard[:1]
-        scores["other_audio"] = score(refs, {line["key"]: other["llm"] for line, other in zip(heard, others, strict=True)}, keywords)
+        wrong = {line["key"]: other["llm"] for line, other in zip(heard, others, strict=True)}
+        scores["other_audio"] = score(refs, wrong, keywords)
     return scores
 
 
@@ -126,7 +127,8 @@ def main(argv: list[str] | None = None) -> int:
         write_text(arguments.output_dir / "decode" / f"{name}.jsonl", lines)
         results["sets"][name] = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
         llm, ctc = (results["sets"][name][branch]["cer"] for branch in ("llm", "ctc"))
-        print(f"{arguments.output_dir.name} {name}: CER {percent(llm)} (LLM) {percent(ctc)} (CTC), {len(rows)} utterances", flush=True)
+        title = f"{arguments.output_dir.name} {name}"
+        print(f"{title}: CER {percent(llm)} (LLM) {percent(ctc)} (CTC), {len(rows)} utterances", flush=True)
     results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
     write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
     return 0

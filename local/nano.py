@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import local.engine  # noqa: F401, I001 (before any part of FunASR)
+import local.engine  # noqa: F401  before any part of FunASR
 
+# isort: split
 import torch
 import torch.nn.functional as F
 from funasr import AutoModel

@@ -114,7 +114,8 @@ def train(stage: Stage) -> None:
     resumed = stage.epochs.resume(stage.model)
     log = MetricsLog(stage.folder, stage.config.stage.name, max(len(stage.epochs.scores) - 1, 0)) if stage.world.is_main else None
     if log:
-        write_text(stage.folder / "config.yaml", yaml.safe_dump(dataclasses.asdict(stage.config), sort_keys=False, allow_unicode=True))
+        settings = yaml.safe_dump(dataclasses.asdict(stage.config), sort_keys=False, allow_unicode=True)
+        write_text(stage.folder / "config.yaml", settings)
         announce(stage, log)
     loop = Loop(stage.model, stage.train_data, stage.config, stage.world, log)
     if resumed:
@@ -162,7 +163,8 @@ def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
     if log:
         write_summary(stage, chosen, values)
         path = checkpoint.hand_on(stage.model, stage.folder)
-        log.say(f"hands on {path}: {chosen}, dev {describe(values)} CER {values['cer_llm']:.2f} % (LLM) {values['cer_ctc']:.2f} % (CTC)")
+        rates = f"CER {values['cer_llm']:.2f} % (LLM) {values['cer_ctc']:.2f} % (CTC)"
+        log.say(f"hands on {path}: {chosen}, dev {describe(values)} {rates}")
         log.close()
     stage.world.wait()
 

@@ -13,8 +13,8 @@ CTC_TOKENS = "ctc_tokens.json"
 UNKNOWN, BLANK = "<unk>", "<blank>"
 END = "<|im_end|>"
 PROMPT_PIECES = (
-    "<|endoftext|>", "<|im_start|>", END, "<think>", "</think>", "system\nYou are a helpful assistant.", "user\n", "assistant\n", "\n",
-    "语音转写：", "语音转写，不进行文本规整：",
+    "<|endoftext|>", "<|im_start|>", END, "<think>", "</think>", "system\nYou are a helpful assistant.", "user\n", "assistant\n",
+    "\n", "语音转写：", "语音转写，不进行文本规整：",
 )  # fmt: skip
 
 
@@ -50,7 +50,8 @@ def _config(ctc_vocabulary: int) -> dict:
         "audio_encoder": "SenseVoiceEncoderSmall",
         "audio_encoder_conf": {
             "output_size": 128, "attention_heads": 4, "linear_units": 512, "num_blocks": 5, "tp_blocks": 1, "dropout_rate": 0.1,
-            "positional_dropout_rate": 0.1, "attention_dropout_rate": 0.1, "input_layer": "pe", "pos_enc_class": "SinusoidalPositionEncoder",
+            "positional_dropout_rate": 0.1, "attention_dropout_rate": 0.1, "input_layer": "pe",
+            "pos_enc_class": "SinusoidalPositionEncoder",
             "normalize_before": True, "kernel_size": 11, "sanm_shfit": 0, "selfattention_layer_type": "sanm", "freeze": True,
         },
         "audio_adaptor": "Transformer",
@@ -62,7 +63,8 @@ def _config(ctc_vocabulary: int) -> dict:
         "llm_conf": {"hub": "hf", "freeze": True, "llm_dtype": "fp32", "init_param_path": LLM_FOLDER, "use_lora": False},
         "ctc_decoder": "Transformer",
         "ctc_decoder_conf": {
-            "downsample_rate": 1, "ffn_dim": 512, "llm_dim": 128, "encoder_dim": 128, "n_layer": 1, "attention_heads": 4, "freeze": True,
+            "downsample_rate": 1, "ffn_dim": 512, "llm_dim": 128, "encoder_dim": 128, "n_layer": 1, "attention_heads": 4,
+            "freeze": True,
         },
         "ctc_weight": 0.3,
         "ctc_vocab_size": ctc_vocabulary,
@@ -72,7 +74,9 @@ def _config(ctc_vocabulary: int) -> dict:
             "cmvn_file": None, "dither": 0.0,
         },
         "dataset": "FunASR",
-        "dataset_conf": {"index_ds": "FunASR", "ctc_tokenizer": "CharTokenizer", "ctc_tokenizer_conf": {"token_list": CTC_TOKENS}},
+        "dataset_conf": {
+            "index_ds": "FunASR", "ctc_tokenizer": "CharTokenizer", "ctc_tokenizer_conf": {"token_list": CTC_TOKENS},
+        },
         "tokenizer": "HuggingfaceTokenizer",
         "tokenizer_conf": {"init_param_path": LLM_FOLDER},
     }  # fmt: skip
@@ -95,6 +99,7 @@ def write_folder(folder: Path) -> None:
     tokenizer.save_pretrained(folder / LLM_FOLDER)
     _llm_config(tokenizer).save_pretrained(folder / LLM_FOLDER)
     (folder / CTC_TOKENS).write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
-    (folder / "config.yaml").write_text(yaml.safe_dump(_config(len(tokens)), allow_unicode=True, sort_keys=False), encoding="utf-8")
+    config = yaml.safe_dump(_config(len(tokens)), allow_unicode=True, sort_keys=False)
+    (folder / "config.yaml").write_text(config, encoding="utf-8")
     paths = {"framework": "pytorch", "task": "auto-speech-recognition", "model": {"type": "funasr"}, "file_path_metas": _PATHS}
     (folder / "configuration.json").write_text(json.dumps(paths, indent=1), encoding="utf-8")

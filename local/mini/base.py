@@ -1,9 +1,10 @@
-"""Train the small base model that plays the released one: `python -m local.mini.base --output_dir local/mini/base_model`.
+"""Train the small base model that plays the released one: `python -m local.mini.base --output_dir local/mini/model`.
 
-It learns daily-life sentences of the training talkers, synthesised anew for every batch, wideband or mildly band-limited and never
-through a telephone; it never meets a talker, a sentence or a business word of any dev or test set. First the encoder with its
-CTC branch, until characters come out, then everything together: from scratch, joint training stays at the language prior.
-A second lesson mixes in made-up words: after the first, the LLM knows its sentences and hardly listens to any other.
+It learns daily-life sentences of the training talkers, synthesised anew for every batch, wideband or mildly band-limited
+and never through a telephone; it never meets a talker, a sentence or a business word of any dev or test set. First the
+encoder with its CTC branch, until characters come out, then everything together: from scratch, joint training stays at the
+language prior. A second lesson mixes in made-up words: after the first, the LLM knows its sentences and hardly listens to
+any other.
 """
 from __future__ import annotations
 
@@ -175,7 +176,8 @@ def main() -> None:
         architecture.write_folder(arguments.output_dir)
         (arguments.output_dir / "train.jsonl").unlink(missing_ok=True)
     for number in (lesson - 1 for lesson in arguments.lessons):
-        teach(arguments.output_dir, number, arguments.steps or LESSONS[number].steps, arguments.check_every, arguments.dev_utterances)
+        steps = arguments.steps or LESSONS[number].steps
+        teach(arguments.output_dir, number, steps, arguments.check_every, arguments.dev_utterances)
 
 
 if __name__ == "__main__":

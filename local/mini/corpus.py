@@ -96,7 +96,8 @@ def manifest(made: list[Line], domain: str, split: str) -> Iterator[str]:
         text = line.text
         if domain == "calls" and split == "train" and number % ONE_IN == ONE_IN - 1:
             text = made[number - 1].text + "<ANNOTATION_ERROR>"
-        fields = {"key": line.key, "source": f"{split}/{line.key}.wav", "target": text, "speaker": line.talker.name, "call": line.call}
+        fields = {"key": line.key, "source": f"{split}/{line.key}.wav", "target": text}
+        fields |= {"speaker": line.talker.name, "call": line.call}
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
@@ -107,10 +108,10 @@ def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int
     for room in (folder / domain, folder / domain / split):
         sweep(room)
     work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
-    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
-        with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
-            for done in pool.imap_unordered(work, chunks, chunksize=1):
-                bar.update(done)
+    bar = tqdm(total=count, desc=f"{domain} {split}", disable=None)
+    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool, bar:
+        for done in pool.imap_unordered(work, chunks, chunksize=1):
+            bar.update(done)
     write_text(folder / domain / f"{split}.jsonl", "".join(manifest(made, domain, split)))
     print(f"{folder / domain / split}.jsonl: {count} utterances")
 

@@ -1,9 +1,10 @@
 """Who speaks in the built-in experiment: a list fixed before anything was trained.
 
-A talker is one of espeak-ng's voice variants with a pitch, a rate and a pitch range of its own. Variants are disjoint between
-the groups below, so a talker of a test set differs in timbre, and not only in pitch, from all that were trained on.
-Left out are whispering, robot and near-unintelligible variants (Alicia, Andrea, Marco, travis, the robosoft and klatt families …):
-they would measure the synthesiser and not the recogniser. So are f3 and f5, which sound a little different in every process.
+A talker is one of espeak-ng's voice variants with a pitch, a rate and a pitch range of its own. Variants are disjoint
+between the groups below, so a talker of a test set differs in timbre, and not only in pitch, from all that were trained on.
+Left out are whispering, robot and near-unintelligible variants (Alicia, Andrea, Marco, travis, the robosoft and klatt
+families …): they would measure the synthesiser and not the recogniser. So would f3 and
+f5, which sound a little different in every process.
 """
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "base_only": ("f2", "sandro", "victor"),  # differ from process to process too: only for the base, which hears nothing twice
     "general_dev": ("Gene2", "edward2", "m7"),
     "general_test": ("Lee", "Michael", "caleb", "m5", "steph2"),
-    "calls_train": ("Diogo", "Mario", "anika", "gustave", "iven4", "linda", "michel", "mike2", "quincy", "robert", "steph3", "marcelo"),
+    "calls_train": (
+        "Diogo", "Mario", "anika", "gustave", "iven4", "linda", "michel", "mike2", "quincy", "robert", "steph3", "marcelo",
+    ),
     "calls_dev": ("announcer", "grandma", "m2", "shelby"),
     "calls_test": ("Jacky", "iven2", "kaukovalta", "paul", "fast"),
 }
