@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
@@ -49,3 +49,12 @@ def align(ref: Sequence[str], hyp: Sequence[str]) -> list[tuple[str | None, str 
     for step in Levenshtein.opcodes(ref, hyp):
         pairs += zip_longest(ref[step.src_start : step.src_end], hyp[step.dest_start : step.dest_end])
     return pairs
+
+
+def marked(ref: Sequence[str], hyp: Sequence[str]) -> str:
+    """The reference with every error in its place: `我要(取消->开通)套餐`; `*` stands for nothing."""
+    parts = []
+    for same, pairs in groupby(align(ref, hyp), key=lambda pair: pair[0] == pair[1]):
+        left, right = ("".join(unit or "" for unit in side) for side in zip(*pairs, strict=True))
+        parts.append(left if same else f"({left or '*'}->{right or '*'})")
+    return "".join(parts)

@@ -1,8 +1,9 @@
 """Decode and score one checkpoint: `python local/evaluate.py --model_dir DIR --checkpoint CKPT|released
 --set calls_test=JSONL --set … --keywords FILE --output_dir DIR --device cpu|cuda`.
 
-Writes decode/NAME.jsonl for each set (key, reference, both hypotheses) and, last of all, results.json. Where a calls' test
-set is among them it is also scored with the texts that the model heard in *other* utterances: if it listens, that is far worse.
+Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, the LLM's errors in their place) and, last of all,
+results.json. Where a calls' test set is among them it is also scored with the texts that the model heard in *other*
+utterances: if it listens, that is far worse.
 """
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ from data.errors import UserError, run
 from data.files import write_text
 from data.manifest import read_rows
 from data.prompt import target
-from data.text import NORMALISER
+from data.text import NORMALISER, normalise, units
+from local.alignment import marked
 from local.batches import Featuriser, Utterances, loader, plan, to_device, tokens_of
 from local.decode import decode
 from local.keywords import blind_guess_kwer, read_keywords
@@ -72,6 +74,7 @@ class Recogniser:
             for index, llm, ctc in zip(part, *decode(self.model, self.tokenizer, batch, batch["sources"]), strict=True):
                 row = rows[index]
                 heard[index] = {"key": row["key"], "ref": target(row["messages"]), "llm": llm, "ctc": ctc}
+                heard[index]["llm_errors"] = marked(*(units(normalise(heard[index][side])) for side in ("ref", "llm")))
         return [heard[index] for index in range(len(rows))]
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import jiwer
 import kaldialign
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.alignment import EditCounts, align, count_edits
+from local.alignment import EditCounts, align, count_edits, marked
 
 texts = st.text(alphabet="退款订单卡", max_size=12)
 
@@ -49,3 +50,17 @@ def test_without_reference_there_is_no_rate() -> None:
 def test_words_and_characters_are_units_alike() -> None:
     assert count_edits(["打", "开", "wechat"], ["打", "开", "wifi"]) == EditCounts(sub=1, ref=3)
     assert align(["a", "b"], ["b"]) == [("a", None), ("b", "b")]
+
+
+@pytest.mark.parametrize(
+    ("ref", "hyp", "shown"),
+    [
+        ("我要取消套餐", "我要开通套餐", "我要(取消->开通)套餐"),
+        ("退款", "退款吧", "退款(*->吧)"),
+        ("请退款", "退款", "(请->*)退款"),
+        ("退款", "退款", "退款"),
+        ("", "", ""),
+    ],
+)
+def test_errors_are_shown_in_their_place(ref: str, hyp: str, shown: str) -> None:
+    assert marked(ref, hyp) == shown
