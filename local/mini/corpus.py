@@ -10,9 +10,11 @@ import hashlib
 import json
 import multiprocessing
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from multiprocessing import connection
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from tqdm import tqdm
 
 from data.audio import resample, write_wav
 from data.babble import mix
-from data.errors import run
+from data.errors import UserError, run
 from data.files import sweep, write_text
 from data.telephone_channel import BABBLE, NARROW, WIDE, Profile, draw, read_profile, simulate
 from local.mini import grammar
@@ -63,7 +65,7 @@ def lines(domain: str, split: str, count: int, seed: int) -> list[Line]:
 
 
 def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:
-    """Synthesise what is missing of a chunk; returns how many utterances it holds."""
+    """Synthesise what is missing of a chunk; returns the exit status."""
     paths = [folder / f"{line.key}.wav" for line in chunk]
     if not all(path.exists() for path in paths):
         spoken = [speak(line.text, line.talker) for line in chunk]
@@ -73,7 +75,7 @@ def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:
             else:
                 others = [spoken[other] for other, line in enumerate(chunk) if line.call != chunk[number].call]
                 write_wav(path, _call(spoken[number], others, chunk[number].key, seed), NARROW)
-    return len(chunk)
+    return 0
 
 
 @lru_cache(maxsize=1)
@@ -101,6 +103,32 @@ def manifest(made: list[Line], domain: str, split: str) -> Iterator[str]:
         yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
+def each_in_its_process(work: Callable[[list], int], chunks: list[list], jobs: int) -> Iterator[list]:
+    """Give every chunk a forked process of its own, `jobs` at a time; yields each chunk that is done.
+
+    Raises UserError when a process fails or is killed (a `multiprocessing.Pool` would wait for it for ever).
+    """
+    fork = multiprocessing.get_context("fork")
+    waiting, running = chunks[::-1], {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            chunk = waiting.pop()
+            process = fork.Process(target=_exit_with, args=(partial(work, chunk),), daemon=True)
+            process.start()
+            running[process.sentinel] = process, chunk
+        for sentinel in connection.wait(list(running)):
+            process, chunk = running.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                raise UserError(f"a process ended with {process.exitcode} (-9: killed); the same command goes on from there")
+            yield chunk
+
+
+def _exit_with(task: Callable[[], int]) -> None:
+    """The body of such a process: what the user can mend is one line here too."""
+    sys.exit(run(task))
+
+
 def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int) -> None:
     """Sound files first, the manifest last."""
     made = lines(domain, split, count, seed)
@@ -108,10 +136,9 @@ def make(domain: str, split: str, count: int, folder: Path, seed: int, jobs: int
     for room in (folder / domain, folder / domain / split):
         sweep(room)
     work = partial(make_chunk, folder=folder / domain / split, domain=domain, seed=seed)
-    bar = tqdm(total=count, desc=f"{domain} {split}", disable=None)
-    with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool, bar:
-        for done in pool.imap_unordered(work, chunks, chunksize=1):
-            bar.update(done)
+    with tqdm(total=count, desc=f"{domain} {split}", disable=None) as bar:
+        for done in each_in_its_process(work, chunks, jobs):
+            bar.update(len(done))
     write_text(folder / domain / f"{split}.jsonl", "".join(manifest(made, domain, split)))
     print(f"{folder / domain / split}.jsonl: {count} utterances")
 
