@@ -56,7 +56,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_a_whole_run_ends_with_the_table(undisturbed: tuple[Path, str]) -> None:
     _, printed = undisturbed
-    rows = [line for line in printed.splitlines() if line.startswith(("| baseline", "| stage 1 ", "| stage 2 ", "| stage 3 "))]
+    rows = [line for line in printed.splitlines() if line.startswith(("| baseline ", "| stage 1 ", "| stage 2 ", "| stage 3 "))]
     assert len(rows) == 4
     assert all(re.search(r"\d+\.\d\d", row) for row in rows)
 
