@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from data.errors import UserError, run
-from data.files import write_text
+from data.files import sweep, write_text
 from data.manifest import read_rows
 from data.prompt import target
 from data.text import NORMALISER, normalise, units
@@ -122,6 +122,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     sets = {name: read_set(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
     keywords = read_keywords(arguments.keywords) if arguments.keywords else None
+    for room in (arguments.output_dir, arguments.output_dir / "decode"):
+        sweep(room)
     recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, arguments.device)
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
     for name, rows in sets.items():
