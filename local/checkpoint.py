@@ -13,7 +13,7 @@ from torch import nn
 
 from data.errors import UserError
 from data.files import sweep, whole_file
-from local.nano import LORA
+from local.nano import is_adapter
 
 RESUME = "resume.pt"
 HANDED_ON = "model.pt"
@@ -36,8 +36,8 @@ def read(path: Path) -> Any:
 
 def changed(model: nn.Module) -> dict[str, torch.Tensor]:
     """Copies of all tensors that the stage changes, on CPU, in the original's names and without adapters."""
-    weights = {name: p.detach().cpu().clone() for name, p in model.named_parameters()
-               if p.requires_grad and name.rsplit(".", 1)[-1] not in LORA}  # fmt: skip
+    trained = ((name, p) for name, p in model.named_parameters() if p.requires_grad and not is_adapter(name))
+    weights = {name: parameter.detach().cpu().clone() for name, parameter in trained}
     merged = {f"{name}.weight": _merged(module).cpu() for name, module in model.named_modules() if hasattr(module, "lora_A")}
     return weights | merged
 
@@ -64,8 +64,7 @@ def average(files: list[Path]) -> dict[str, torch.Tensor]:
 
 def hand_on(model: nn.Module, folder: Path) -> Path:
     """Write the whole model, in FunASR's names, for the next stage and for `AutoModel`."""
-    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()
-             if name.rsplit(".", 1)[-1] not in LORA}  # fmt: skip
+    state = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items() if not is_adapter(name)}
     save(folder / HANDED_ON, state)
     return folder / HANDED_ON
 

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from data.errors import UserError
-from local.nano import LORA
+from local.nano import is_adapter
 
 
 def group_of(name: str) -> str:
     """The parameter group of a tensor: its module's name, or `lora` for an adapter inside the LLM."""
-    return "lora" if name.rsplit(".", 1)[-1] in LORA else name.split(".", 1)[0]
+    return "lora" if is_adapter(name) else name.split(".", 1)[0]
 
 
 def declare(model: nn.Module, groups: list[str]) -> dict[str, dict[str, int]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from data.files import write_text
+
 
 class MetricsLog:
     """Appends to the logs of a stage folder; on a resume, numbers of epochs that will be repeated are dropped first."""
@@ -16,17 +18,17 @@ class MetricsLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.stage = stage
         self.metrics = folder / "metrics.jsonl"
-        kept = [line for line in self._lines() if json.loads(line)["epoch"] <= done_epochs]
-        self.metrics.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        kept = [fields for fields in self._lines() if fields["epoch"] <= done_epochs]
+        write_text(self.metrics, "".join(json.dumps(fields) + "\n" for fields in kept))
         self.text = (folder / "train.log").open("a", encoding="utf-8")
-        steps = max((json.loads(line)["update"] for line in kept), default=0)
+        steps = max((fields["update"] for fields in kept), default=0)
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps + 1)
 
-    def _lines(self) -> list[str]:
+    def _lines(self) -> list[dict]:
         if not self.metrics.exists():
             return []
         lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        return [line for line in lines if line.endswith("}")]  # the last one may be torn by a kill
+        return [json.loads(line) for line in lines if line.endswith("}")]  # the last one may be torn by a kill
 
     def say(self, line: str) -> None:
         """A line for people, on the terminal and in train.log."""

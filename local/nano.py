@@ -25,7 +25,11 @@ from local.batches import IGNORED
 
 NAME = "FunASRNanoWithCTC"
 STOCK_NAME = "FunASRNano"
-LORA = ("lora_A", "lora_B")
+
+
+def is_adapter(name: str) -> bool:
+    """Whether a tensor of this name belongs to a LoRA adapter: FunASR's LoRA layers call theirs lora_A and lora_B."""
+    return name.rsplit(".", 1)[-1] in ("lora_A", "lora_B")
 
 
 @tables.register("model_classes", NAME)
@@ -128,7 +132,7 @@ def load(model: nn.Module, path: str | Path) -> None:
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); copy or train it again") from error
     state = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
     wanted = model.state_dict()
-    missing = [name for name in wanted if name not in state and name.rsplit(".", 1)[-1] not in LORA]
+    missing = [name for name in wanted if name not in state and not is_adapter(name)]
     misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
     if any(name.startswith(("ctc.", "ctc_decoder.")) for name in missing):
         raise UserError(f"{path}: holds no CTC tensors (first: {missing[0]}); take the copy on ModelScope, which has them")

@@ -25,6 +25,7 @@ from rapidfuzz.distance import Levenshtein
 from torch.utils.data import DataLoader, IterableDataset
 
 from data.prompt import messages
+from local import checkpoint
 from local.batches import Featuriser, collate
 from local.decode import decode
 from local.mini import architecture, grammar, talkers
@@ -160,7 +161,7 @@ def save(model: FunASRNanoWithCTC, path: Path) -> None:
     state = model.state_dict()
     state["llm.lm_head.weight"] = state["llm.model.embed_tokens.weight"]  # tied: one storage, written once
     halves = {tensor.data_ptr(): tensor.half() for tensor in state.values()}
-    torch.save({name: halves[tensor.data_ptr()] for name, tensor in state.items()}, path)
+    checkpoint.save(path, {name: halves[tensor.data_ptr()] for name, tensor in state.items()})
 
 
 def main() -> None:

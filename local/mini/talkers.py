@@ -1,4 +1,4 @@
-"""Who speaks in the built-in experiment: a list fixed before anything was trained.
+"""Who speaks in the built-in experiment: a list fixed before any test set was decoded.
 
 A talker is one of espeak-ng's voice variants with a pitch, a rate and a pitch range of its own. Variants are disjoint
 between the groups below, so a talker of a test set differs in timbre, and not only in pitch, from all that were trained on.
