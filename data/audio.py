@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,11 @@ import soxr
 from data.errors import UserError
 from data.files import whole_file
 
+UNREADABLE = (soundfile.SoundFileError, OSError, TypeError)  # TypeError: a name in .raw, whose rate nothing tells
+UNKNOWN = 2**63 - 1  # frames that libsndfile reports where a header leaves them open, as in a FLAC written to a pipe
+LOUDEST = 65536.0  # a float file may be scaled as int16 is; what is beyond that was never sound
+PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # the header of a WAV that has no other chunks
+PLAIN_FIELDS = (b"RIFF", b"WAVE", b"fmt ", 16, 1, 1, 16, b"data")
 OVERSHOOT = 0.5  # seconds that a segment may reach beyond its file and be cut, as in Kaldi's extract-segments
 
 
@@ -42,10 +50,9 @@ def read_info(path: Path | str) -> AudioInfo:
     """The header only. Raises AudioError when the file is missing, no sound file, or empty."""
     try:
         found = soundfile.info(str(path))
-    except (soundfile.SoundFileError, OSError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path, error) from None
-    if found.frames <= 0:
-        raise AudioError("empty_audio", f"{path}: holds no samples")
+    _check_frames(path, found.frames)
     return AudioInfo(found.frames, found.samplerate, found.channels, found.format, found.subtype)
 
 
@@ -55,21 +62,24 @@ def read_audio(
     """Samples (n,) as float32 in -1…1 (int16 / 32768, exact), and their rate.
 
     `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, else they are
-    averaged. Raises AudioError: missing, unreadable, empty, no such channel or segment, not a number.
+    averaged. Raises AudioError: missing, unreadable, empty, of unknown length, no such channel or segment,
+    not a number.
     """
     try:
+        plain = None if channel else _read_plain(path, start, end)
+        if plain is not None:
+            return plain
         with soundfile.SoundFile(str(path)) as sound:
+            _check_frames(path, sound.frames)
             first, count = _segment(path, sound.frames, sound.samplerate, start, end)
-            sound.seek(first)
-            samples = sound.read(count, dtype="float32", always_2d=True)
             rate, subtype = sound.samplerate, sound.subtype
-    except (soundfile.SoundFileError, OSError) as error:
+            samples = _read(sound, first, count)
+    except UNREADABLE as error:
         raise _unreadable(path, error) from None
-    if not len(samples):
-        raise AudioError("empty_audio", f"{path}: holds no samples")
+    _check_frames(path, len(samples))
     mono = _one_channel(path, samples, channel)
-    if subtype in ("FLOAT", "DOUBLE") and not np.isfinite(mono).all():
-        raise AudioError("bad_samples", f"{path}: holds samples that are not finite numbers")
+    if subtype in ("FLOAT", "DOUBLE") and not np.abs(mono).max() <= LOUDEST:  # nor is NaN
+        raise AudioError("bad_samples", f"{path}: holds samples that are not finite numbers or far too loud")
     return mono, rate
 
 
@@ -100,33 +110,77 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return scaled.astype(np.int16)
 
 
-def write_wav(path: Path | str, samples: np.ndarray, rate: int) -> None:
-    """Write (n,) samples, int16 or float in -1…1, as a 16-bit mono WAV that appears whole or not at all."""
+def write_wav(path: Path | str, samples: np.ndarray | Iterable[np.ndarray], rate: int) -> None:
+    """Write (n,) samples or pieces of them, int16 or float in -1…1, as a 16-bit mono WAV, whole or not at all.
+
+    It is not flushed to the disk: whoever lists many sounds does that once, before the list appears.
+    """
     # not by libsndfile, which hides a full disk behind an assertion
-    with whole_file(path) as temporary, wave.open(str(temporary), "wb") as out:
-        out.setparams((1, 2, rate, len(samples), "NONE", "not compressed"))
-        out.writeframes(to_int16(samples).astype("<i2", copy=False).tobytes())
+    with whole_file(path, flushed=False) as temporary, wave.open(str(temporary), "wb") as out:
+        out.setparams((1, 2, rate, 0, "NONE", "not compressed"))
+        for piece in [samples] if isinstance(samples, np.ndarray) else samples:
+            out.writeframes(to_int16(piece).astype("<i2", copy=False))
 
 
-def _segment(
-    path: Path | str, frames: int, rate: int, start: float | None, end: float | None
-) -> tuple[int, int]:
+def _check_frames(path: Path | str, frames: int) -> None:
+    if frames <= 0:
+        raise AudioError("empty_audio", f"{path}: holds no samples")
+    if frames == UNKNOWN:
+        raise AudioError("unknown_length", f"{path}: does not say how long it is; convert it to WAV")
+
+
+def _segment(path: Path | str, frames: int, rate: int, start: float | None, end: float | None) -> tuple[int, int]:
     """First sample and number of samples of a segment."""
     first = round((start or 0.0) * rate)
     last = frames if end is None else round(end * rate)
-    if last > frames + OVERSHOOT * rate or (first >= frames > 0):
+    if not (0 <= first < min(last, frames) and last <= frames + OVERSHOOT * rate):
         wanted = f"{start or 0} s to {'its end' if end is None else f'{end} s'}"
         raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment is {wanted}")
     return first, min(last, frames) - first
 
 
+def _read_plain(path: Path | str, start: float | None, end: float | None) -> tuple[np.ndarray, int] | None:
+    """`read_audio` of a WAV that holds 16-bit mono samples right behind its header; None of any other file.
+
+    Ours are like that, and babble reads half a dozen for every utterance: twice as fast as by libsndfile.
+    """
+    with open(path, "rb") as file:
+        header = file.read(PLAIN.size)
+        if len(header) < PLAIN.size:
+            return None
+        riff, _, form, fmt, fmt_size, tag, channels, rate, _, _, bits, data, size = PLAIN.unpack(header)
+        if (riff, form, fmt, fmt_size, tag, channels, bits, data) != PLAIN_FIELDS:
+            return None
+        if not 0 < size <= os.fstat(file.fileno()).st_size - PLAIN.size or not rate:
+            return None
+        first, count = _segment(path, size // 2, rate, start, end)
+        file.seek(PLAIN.size + 2 * first)
+        return np.fromfile(file, "<i2", count) * np.float32(1 / 32768), rate
+
+
+def _read(sound: soundfile.SoundFile, first: int, count: int) -> np.ndarray:
+    """(count, channels) float32 from sample `first` on; fewer where the file has fewer.
+
+    Where decoding cannot begin at any sample it begins earlier: at the start for the GSM of call recorders,
+    half a second ahead for MP3, whose frames lean on those before them.
+    """
+    ahead = first
+    if sound.seekable():
+        ahead = min(first, sound.samplerate // 2) if sound.format == "MP3" else 0
+        sound.seek(first - ahead)
+    if sound.subtype != "PCM_16":
+        return sound.read(ahead + count, "float32", always_2d=True)[ahead:]
+    # the same values, several times as fast as libsndfile makes them
+    return sound.read(ahead + count, "int16", always_2d=True)[ahead:] * np.float32(1 / 32768)
+
+
 def _one_channel(path: Path | str, samples: np.ndarray, channel: int | None) -> np.ndarray:
     """(n, channels) to (n,)."""
     channels = samples.shape[1]
-    if channel is not None and channel >= channels:
+    if channel is not None and not 0 <= channel < channels:
         raise AudioError("no_channel", f"{path}: has {channels} channel(s), not channel {channel} (from 0)")
     if channel is None and channels > 1:
-        return samples.mean(axis=1, dtype=np.float32)
+        return sum(samples.T) / np.float32(channels)  # numpy's mean over so short an axis is slow
     return np.ascontiguousarray(samples[:, channel or 0])
 
 

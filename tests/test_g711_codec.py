@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import warnings
 
 import numpy as np
 import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
-from data.g711_codec import A_LAW, MU_LAW, decode, decoder_table, encode
+from data.g711_codec import A_LAW, LAWS, MU_LAW, decode, decoder_table, encode, quantise
 
 EVERY = np.arange(-32768, 32768).astype(np.int16)
 ITU = {  # SHA-256 of the codes of all int16 in order, and of the samples of all codes in order
@@ -33,12 +38,34 @@ def test_equals_an_independent_implementation_on_every_input(law, name):
     g711 = pytest.importorskip("g711", reason="the package g711 is not installed: it has no wheel and needs a C compiler")
     encoder, decoder = getattr(g711, f"encode_{name}"), getattr(g711, f"decode_{name}")
     codes = np.arange(256, dtype=np.uint8)
-    np.testing.assert_array_equal(
-        encode(EVERY, law), np.frombuffer(encoder(EVERY / np.float32(32768)), np.uint8)
-    )
-    np.testing.assert_array_equal(
-        decode(codes, law), np.rint(decoder(codes.tobytes()) * 32768).astype(np.int16)
-    )
+    np.testing.assert_array_equal(encode(EVERY, law), np.frombuffer(encoder(EVERY / np.float32(32768)), np.uint8))
+    np.testing.assert_array_equal(decode(codes, law), np.rint(decoder(codes.tobytes()) * 32768).astype(np.int16))
+
+
+@pytest.mark.parametrize(("law", "name", "different"), [(MU_LAW, "lin2ulaw", 508), (A_LAW, "lin2alaw", 0)])
+def test_python_s_own_differs_where_it_is_known_to(law, name, different):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        audioop = pytest.importorskip("audioop", reason="this Python no longer has audioop")
+    codes = np.frombuffer(getattr(audioop, name)(EVERY.tobytes(), 2), np.uint8)
+    assert np.count_nonzero(codes != encode(EVERY, law)) == different
+    back = getattr(audioop, name.replace("lin2", "") + "2lin")(bytes(range(256)), 2)
+    np.testing.assert_array_equal(np.frombuffer(back, np.int16), decoder_table(law))
+
+
+@pytest.mark.parametrize(("law", "subtype"), [(MU_LAW, "ULAW"), (A_LAW, "ALAW")])
+def test_libsndfile_differs_in_ties_only(law, subtype):
+    coded = io.BytesIO()
+    soundfile.write(coded, EVERY, 8000, format="RAW", subtype=subtype)
+    codes = np.frombuffer(coded.getvalue(), np.uint8)
+    others = EVERY[codes != encode(EVERY, law)]
+    positive = encode(np.arange(32768).astype(np.int16), law).astype(int)
+    decisions = np.flatnonzero(np.diff(positive)) + 1  # the first sample of every step but the lowest
+    assert len(others) == 127
+    assert sorted(-others.astype(int)) == decisions.tolist()  # it takes negatives by two's complement
+    every_code = io.BytesIO(bytes(range(256)))
+    kind = {"samplerate": 8000, "channels": 1, "format": "RAW", "subtype": subtype}
+    np.testing.assert_array_equal(soundfile.read(every_code, dtype="int16", **kind)[0], decoder_table(law))
 
 
 def test_mu_law_known_values():
@@ -74,9 +101,33 @@ def test_coding_what_was_decoded_changes_nothing(law):
 )
 def test_snr_of_a_sine(law, snr):
     for level, expected in zip((-10, -20, -30, -40, -50), snr, strict=True):
-        sine = np.sin(2 * np.pi * 1020 / 8000 * np.arange(80000)) * 32768 * 10 ** ((level + 3.0103) / 20)
-        sent = np.rint(sine).astype(np.int16)
+        phase = 2 * np.pi * 1020.37 / 8000 * np.arange(80000)  # no divisor of 8000: every phase occurs
+        sent = np.rint(np.sin(phase) * 32768 * 10 ** ((level + 3.0103) / 20)).astype(np.int16)
         error = decode(encode(sent, law), law).astype(float) - sent
-        assert 10 * np.log10(np.mean(sent.astype(float) ** 2) / np.mean(error**2)) == pytest.approx(
-            expected, abs=0.3
-        )
+        found = 10 * np.log10(np.mean(sent.astype(float) ** 2) / np.mean(error**2))
+        assert found == pytest.approx(expected, abs=0.12)
+
+
+@pytest.mark.parametrize(("first", "second"), [(MU_LAW, A_LAW), (A_LAW, MU_LAW)])
+def test_a_tandem_costs_once(first, second):
+    """G.711, 3: conversion there and back moves few values, by one step, and no second time."""
+    once = decode(encode(EVERY, first), first)
+    there = decode(encode(once, second), second)
+    back = decode(encode(there, first), first)
+    levels = np.unique(decoder_table(first)).tolist()
+    moved = {(levels.index(a), levels.index(b)) for a, b in zip(once.tolist(), back.tolist(), strict=True) if a != b}
+    assert 14 <= len(moved) <= 16 and {abs(a - b) for a, b in moved} == {1}
+    np.testing.assert_array_equal(decode(encode(back, second), second), there)
+
+
+@given(st.lists(st.integers(-32768, 32767), max_size=50), st.sampled_from(LAWS))
+def test_every_sample_is_coded_by_itself(samples, law):
+    sent = np.array(samples, np.int16)
+    assert encode(sent, law).tolist() == [int(encode(np.array([x], np.int16), law)[0]) for x in samples]
+    assert decode(encode(sent, law), law).dtype == np.int16
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_one_look_up_is_encoding_and_decoding(law):
+    every = np.arange(-32768, 32768).astype(np.int16)
+    np.testing.assert_array_equal(quantise(every, law), decode(encode(every, law), law))

@@ -34,11 +34,17 @@ def test_the_pins_are_what_was_tested():
         ({"funasr": "1.4.0"}, "its funasr is 1.4.0, tested are 1.4.16 to below 1.4.17"),
         ({"torch": "2.12.0"}, "its torch is 2.12.0"),
         ({"soxr": None}, "it has no soxr"),
+        ({"av": "19.0.2"}, "its av is 19.0.2, tested are 17.1.0 to below 19"),
         ({"torch": "2.11.0+cpu"}, "its torch 2.11.0+cpu and torchaudio 2.11.0 are no pair"),
     ],
 )
 def test_a_misfit_is_named(change, said):
     assert misfit({**PINS, **change}).startswith(said)
+
+
+@pytest.mark.parametrize("name", sorted(TESTED))
+def test_only_what_is_optional_may_be_missing(name):
+    assert (misfit({**PINS, name: None}) is None) == (name == "av")
 
 
 def test_both_of_another_build_are_a_pair():
