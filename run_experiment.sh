@@ -63,7 +63,7 @@ stage_0() {
   log=$data/stage0.log
   [[ -z $MINI_GENERAL_TRAIN ]] || make_built_in_corpora
   if [[ $INIT == trained ]]; then
-    simulate train "$GENERAL_TRAIN"
+    simulate_train
     simulate dev "$GENERAL_DEV"
   fi
   simulate test "$GENERAL_TEST"

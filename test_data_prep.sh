@@ -42,7 +42,7 @@ step() {    # step TITLE ROWS.jsonl COMMAND …: a corpus that fails does not st
 simulate() {    # simulate SPLIT MANIFEST
   [[ -z $2 ]] || step "simulated telephone, $1: $2" "$work/simulated_8k_telephone/$1.jsonl" \
     "$python" data/data_simulation.py --manifest "$2" --split "$1" --output_dir "$work/simulated_8k_telephone" \
-    --profile "$CHANNEL_PROFILE" --seed "$SEED" --prompt "$PROMPT" --jobs "$JOBS" --limit $few
+    --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --seed "$SEED" --prompt "$PROMPT" --jobs "$JOBS" --limit $few
 }
 
 convert() {    # convert FOLDER/SPLIT MANIFEST [option …]

@@ -8,7 +8,11 @@
 : "${SEED=1}"                  # of every draw: channel, order of batches, dropout, LoRA
 : "${PROMPT=语音转写：}"       # FunASR's form for unpunctuated targets: 语音转写，不进行文本规整：
 : "${KEYWORDS=}"               # file, one business keyword a line; empty = no keyword scores
-: "${CHANNEL_PROFILE=default}" # telephone channel of the simulated speech, a section of conf/telephone_channel.yaml
+: "${CHANNEL_PROFILE=default}" # simulated calls: a profile or a mix of conf/telephone_channel.yaml
+: "${SIMULATE=}"               # offline: stage 0 simulates the training speech once; online: training does, anew each
+                               # epoch; empty: as dataset_conf.simulate in the YAML files of stages 1 and 2 says
+: "${NOISE_DIR=}"              # noise files, for profiles with noise_snr_db
+: "${NEGATIVE_RATE=0}"         # training utterances without speech, for each that has some: against hallucination
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
 : "${DEV_CAP=300}"             # utterances of the dev set that are decoded after each epoch
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data.corpora import Utterance
-from data.speech_level import active_power
+from data.speech_level import mean_square
 
 
 def talker_of(utterance: Utterance) -> str:
@@ -28,8 +28,9 @@ class TalkerPool:
 
     def others(self, utterance: Utterance, rng: np.random.Generator) -> Iterator[Utterance]:
         """One utterance of every other talker, in drawn order, as far as the caller asks."""
-        taken = {talker_of(utterance)}
-        while len(taken) < len(self.talkers):
+        own = talker_of(utterance)
+        taken = {own}
+        for _ in range(len(self.talkers) - (own in self.by_talker)):
             talker = self._draw(taken, rng)
             taken.add(talker)
             said = self.by_talker[talker]
@@ -49,23 +50,29 @@ class TalkerPool:
 def mix(voices: Sequence[np.ndarray], length: int, rng: np.random.Generator) -> np.ndarray | None:
     """Sum of the voices, (length,) float32, each equally loud, begun at a drawn place and repeated as needed.
 
-    None when no voice holds any sound.
+    Equally loud by mean square: the level of the sum is set by P.56 later. None when no voice holds any sound.
     """
-    babble = np.zeros(length, dtype=np.float32)
-    heard = False
+    babble: np.ndarray | None = None
+    equal = np.empty(length, np.float32)
     for voice in voices:
         begin = int(rng.integers(len(voice)))
-        part = _stretch(voice, begin, length)
-        power = active_power(part)
+        power = mean_square(voice)
         if power:
-            babble += part * np.float32(power**-0.5)
-            heard = True
-    return babble if heard else None
+            for place, part in _laps(voice, begin, length):
+                np.multiply(part, np.float32(power**-0.5), out=equal[place : place + len(part)])
+            babble = equal.copy() if babble is None else np.add(babble, equal, out=babble)
+    return babble
 
 
-def _stretch(voice: np.ndarray, begin: int, length: int) -> np.ndarray:
+def stretch(voice: np.ndarray, begin: int, length: int) -> np.ndarray:
     """(length,) samples of `voice` from `begin` on, over and over."""
-    if begin + length <= len(voice):
-        return voice[begin : begin + length]
-    rounds = -(-length // len(voice))
-    return np.concatenate([voice[begin:], *[voice] * rounds])[:length]
+    return np.concatenate([part for _, part in _laps(voice, begin, length)] or [voice[:0]])
+
+
+def _laps(voice: np.ndarray, begin: int, length: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Stretches of `voice` that follow one another from `begin` on, and where each of them starts."""
+    place = 0
+    while place < length:
+        part = voice[begin : begin + length - place]
+        yield place, part
+        place, begin = place + len(part), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,12 @@ TEMPORARY = ".part"
 
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def whole_file(path: Path | str, flushed: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; once the block has written it, it takes the name `path`.
 
     After an exception or a kill `path` is what it was before. The parent folder is made. A file that
     already holds the same bytes is left as it is, time stamp included, so nothing that depends on it looks
-    out of date.
+    out of date. `flushed` makes that hold after a power cut too.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +26,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     try:
         yield temporary
         if not (path.is_file() and filecmp.cmp(temporary, path, shallow=False)):
-            _flush_to_disk(temporary)
+            if flushed:
+                _flush_to_disk(temporary)
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -35,6 +37,15 @@ def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 text file whole."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def sha256_of(path: Path) -> str:
+    """What `sha256sum` prints of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while block := content.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sweep(folder: Path) -> None:

@@ -42,9 +42,8 @@ def row(
     prompt: str = prompts.DEFAULT_PROMPT,
     speaker: str | None = None,
     call: str | None = None,
-    channel: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """One row: `samples` at 16 kHz, `channel` what a simulated telephone drew. What is None is left out."""
+    """One row; `samples` at 16 kHz. What is None is left out."""
     fields: dict[str, Any] = {
         "key": key,
         "messages": prompts.messages(str(audio), text, prompt),
@@ -52,7 +51,7 @@ def row(
         "text_length": len(text),
         "duration": round(samples / RATE, 3),
     }
-    known = {"speaker": speaker, "call": call, "channel": channel}
+    known = {"speaker": speaker, "call": call}
     return fields | {name: value for name, value in known.items() if value is not None}
 
 

@@ -31,6 +31,14 @@ def positive(text: str) -> int:
     return value
 
 
+def rate(text: str) -> float:
+    """A number from 0 to 1, for argparse."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and 1")
+    return value
+
+
 def refuse_same(source: Path, target: Path) -> None:
     """Raises UserError when the output would take the place of the input."""
     if source.resolve() == target.resolve():

@@ -21,40 +21,13 @@ if not __package__:  # run as a file: the top folder must come first (PyPI has a
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from data import options, prompt
-from data.audio import read_info, read_wideband, write_wav
-from data.corpora import Utterance
+from data import conversion, options, prompt
+from data.conversion import Converter
 from data.errors import UserError, run
-from data.manifest import RATE
 from data.selection import Selection, count_reasons, select
-from data.shards import Record
-from data.split import Split, check_length, guard, make_split
+from data.split import Split, make_split
 from data.validation import validate
-
-VERSION = 1  # of the conversion: a change of what it makes of the same audio must change this
-
-
-@dataclass(frozen=True)
-class Converter:
-    """Brings the audio of one utterance to 16 kHz; sent once to every worker."""
-
-    split: Split
-    force_copy: bool
-
-    def __call__(self, utterance: Utterance) -> Record:
-        return guard(self._convert, utterance)
-
-    def _convert(self, utterance: Utterance) -> Record:
-        in_place = None if self.force_copy else _samples_in_place(utterance)
-        if in_place is not None:
-            check_length(in_place, utterance.audio)
-            return {"samples": in_place, "in_place": True}
-        samples = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
-        check_length(len(samples), utterance.audio)
-        write_wav(self.split.wav(utterance.key), samples, RATE)
-        return {"samples": len(samples)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +51,7 @@ def _convert(args: argparse.Namespace) -> int:
           f"{count_reasons(selection.rejected)}")
     parts = [selection] if len(outputs) == 1 else _halves(selection, args.manifest)
     for output, part in zip(outputs, parts, strict=True):
-        settings = {"conversion": VERSION, "copy": args.force_copy}
+        settings = {"conversion": conversion.VERSION, "copy": args.force_copy}
         split = Split(output.parent, output.stem, settings, args.prompt)
         print(make_split(split, part.head(args.limit), Converter(split, args.force_copy), args.jobs))
     return 0
@@ -90,14 +63,6 @@ def _halves(selection: Selection, manifest: Path) -> list[Selection]:
     if not all(half.kept for half in halves):
         raise UserError(f"{manifest}: has too few calls to make dev and test of them; give a test manifest")
     return halves
-
-
-def _samples_in_place(utterance: Utterance) -> int | None:
-    """Length of a sound file that training can read as it is; None for one that must be converted."""
-    info = read_info(utterance.audio)
-    is_plain = (info.format, info.subtype, info.rate, info.channels) == ("WAV", "PCM_16", RATE, 1)
-    is_whole = utterance.start is None and utterance.end is None and not utterance.channel
-    return info.frames if is_plain and is_whole else None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from data.corpora import Utterance
 from data.errors import UserError
 from data.files import write_text
+from data.one_core import settle_on_one_core
 
 CHUNK = 16  # utterances that a worker gets at a time
 AHEAD = 3  # chunks a worker that are handed out in advance
@@ -89,6 +90,7 @@ def available_cores() -> int:
 
 def _each_chunk(work: Work, chunks: list[Chunk], jobs: int) -> Iterator[dict[str, Record]]:
     if jobs <= 1:
+        settle_on_one_core()
         for chunk in chunks:
             yield {ticket: work(utterance) for ticket, utterance in chunk}
         return
@@ -125,6 +127,7 @@ _work: Work | None = None
 def _begin_worker(work: Work) -> None:
     global _work
     _work = work
+    settle_on_one_core()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -80,6 +81,7 @@ def make_split(
         if missing:
             _make_missing(split, missing, work, journal, jobs, len(tasks))
         records = [(utterance, journal.records[ticket]) for ticket, utterance in tasks.items()]
+        os.sync()  # the sounds are on the disk before the list of them is
         line = _write_files(split, selection, records)
         journal.settle(list(tasks))
     return line
@@ -143,13 +145,15 @@ def _write_files(split: Split, selection: Selection, records: list[tuple[Utteran
 
 def _row(split: Split, utterance: Utterance, record: Record) -> dict[str, Any]:
     audio = utterance.audio if record.get("in_place") else split.wav(utterance.key).absolute()
-    return row(utterance.key, audio, utterance.text, record["samples"], split.prompt,
-               utterance.speaker, utterance.call, record.get("channel"))
+    fields = row(utterance.key, audio, utterance.text, record["samples"], split.prompt,
+                 utterance.speaker, utterance.call)
+    return fields | record.get("row", {})
 
 
 def _write_stats(
     split: Split, rows: list[dict[str, Any]], rejected: list[Reject], hours: float, speakers: int
 ) -> None:
+    hashes = [fields["audio_sha256"] for fields in rows if "audio_sha256" in fields]
     stats = {
         "read": len(rows) + len(rejected),
         "kept": len(rows),
@@ -160,5 +164,7 @@ def _write_stats(
         "speakers": speakers,
         "settings": split.settings,
     }
+    if hashes:
+        stats["audio_sha256"] = hashlib.sha256("".join(hashes).encode()).hexdigest()
     text = json.dumps(stats, ensure_ascii=False, indent=2) + "\n"
     write_text(split.folder / "stats" / f"{split.name}.json", text)

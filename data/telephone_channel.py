@@ -1,173 +1,178 @@
 """The telephone channel: one pure function over one array, used offline and in training alike.
 
-Speech at a drawn level + babble at a drawn SNR → 8 kHz, 300-3400 Hz → int16 → G.711 → packets of 20 ms lost
-→ decoded, gaps concealed → 16 kHz int16. Noise comes before the band-pass, for it passes the same handset
-and codec. Nothing is normalised after the codec; the length is that of the input and the lag is 0.
+Speech at a drawn ITU-T P.56 level + babble and noise below it → 8 kHz and the band of the telephone → line
+noise → int16 → the legs of the call, each a codec, of which the first loses 20 ms frames → gaps concealed →
+16 kHz int16. Noise of the room comes before the band-pass, for it passes the same handset and codec. Nothing
+is normalised after the codec; the length is that of the input and the lag is 0.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
-from difflib import get_close_matches
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import yaml
 
-from data import g711_codec
-from data.audio import AudioError, resample, to_int16
-from data.band_limit import band_limit
-from data.errors import UserError
+from data import call_codecs
+from data.audio import AudioError, to_int16
+from data.band_limit import to_narrowband
+from data.call_profiles import Mix, Profile, Range
+from data.noise import line_noise
 from data.packet_loss import conceal, draw_lost, frames_in
-from data.speech_level import active_power
+from data.speech_level import gain_to, mean_square
+from data.upsampler import upsample
 
+VERSION = 2  # what changes the output for the same draws must change this too
 WIDE, NARROW = 16000, 8000
-CONFIG = Path(__file__).resolve().parents[1] / "conf" / "telephone_channel.yaml"
-PARAMETERS, LOSS, BABBLE = 1, 2, 3  # generators of an utterance: none moves another
+PROFILE, PARAMETERS, LOSS, BABBLE, NOISE, LINE = range(6)  # generators of an utterance: none moves another
 
 
 @dataclass(frozen=True)
-class Profile:
-    """The ranges from which every utterance draws its own line."""
+class Leg:
+    """One codec on the way, and its bit rate where it has a choice of them."""
 
-    name: str
-    level_dbov: tuple[float, float]  # active level of the speech
-    snr_db: tuple[float, float]  # active level of the speech over that of the babble, before the band-pass
-    talkers: tuple[int, int]  # of the babble
-    loss_rate: tuple[float, float]  # share of the 20 ms packets that are lost
     codec: str
-
-    def __post_init__(self) -> None:
-        _check_range(self, "level_dbov", -90, 0)
-        _check_range(self, "snr_db", -30, 90)
-        _check_range(self, "talkers", 1, 100)
-        _check_range(self, "loss_rate", 0, 1)
-        if self.codec not in g711_codec.LAWS:
-            laws = ", ".join(g711_codec.LAWS)
-            raise UserError(f"profile {self.name}: codec {self.codec!r} is none of {laws}")
+    kbps: float | None = None
 
 
 @dataclass(frozen=True)
 class Draws:
-    """What one utterance drew. `seed` feeds the generators of its lost packets and its babble."""
+    """What one utterance drew. `seed` feeds the generators of its losses, its babble and its noises."""
 
     profile: str
     seed: int
+    legs: tuple[Leg, ...]
+    band: str
     level_dbov: float
     snr_db: float
     talkers: int
     loss_rate: float
-    codec: str
+    mean_burst: float | None
+    concealment: str
+    upsampler: str
+    noise_snr_db: float | None = None
+    line_noise_dbov: float | None = None
 
-    def generator(self, purpose: int) -> np.random.Generator:
-        """A generator for LOSS or BABBLE, the same whenever and wherever it is asked for."""
-        return np.random.default_rng(np.random.SeedSequence([self.seed, purpose]))
-
-
-def read_profile(name: str, path: Path | str = CONFIG) -> Profile:
-    """A profile of conf/telephone_channel.yaml. Raises UserError for anything that nobody would read."""
-    profiles = _read_yaml(Path(path))
-    if name not in profiles:
-        raise UserError(f"{path}: has no profile {name!r}{_nearest(name, list(profiles))}")
-    settings = profiles[name]
-    known = [field.name for field in fields(Profile)][1:]
-    for key in settings if isinstance(settings, dict) else ():
-        if key not in known:
-            raise UserError(f"{path}: {name}: unknown key {key!r}{_nearest(str(key), known)}")
-    missing = [key for key in known if not isinstance(settings, dict) or key not in settings]
-    if missing:
-        raise UserError(f"{path}: {name}: has no {missing[0]!r}")
-    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in settings.items()}
-    return Profile(name, **values)
+    def generator(self, purpose: int, part: int = 0) -> np.random.Generator:
+        """A generator for LOSS, BABBLE, NOISE or LINE, the same whenever and wherever it is asked for."""
+        return _generator(self.seed, purpose, part)
 
 
-def draw(profile: Profile, seed: int, key: str, variant: int = 0) -> Draws:
+@dataclass(frozen=True)
+class Room:
+    """What else is heard beside the speech: (n,) float32 at 16 kHz of any level, or None."""
+
+    babble: np.ndarray | None = None
+    noise: np.ndarray | None = None
+
+
+QUIET = Room()
+
+
+def draw(mix: Mix, seed: int, key: str, variant: int = 0) -> Draws:
     """What the utterance `key` draws: a function of its arguments alone, never of order, worker or time."""
     digest = hashlib.sha256(json.dumps([seed, key, variant]).encode()).digest()
     own = int.from_bytes(digest[:6], "big")  # 48 bits: exact in every JSON reader
-    rng = np.random.default_rng(np.random.SeedSequence([own, PARAMETERS]))
+    profile = mix.pick(_generator(own, PROFILE).random())
+    rng = _generator(own, PARAMETERS)
     return Draws(
         profile=profile.name,
         seed=own,
-        level_dbov=round(float(rng.uniform(*profile.level_dbov)), 2),
-        snr_db=round(float(rng.uniform(*profile.snr_db)), 2),
+        level_dbov=_between(rng, profile.level_dbov, 2),
+        snr_db=_between(rng, profile.snr_db, 2),
         talkers=int(rng.integers(profile.talkers[0], profile.talkers[1] + 1)),
-        loss_rate=round(float(rng.uniform(*profile.loss_rate)), 5),
-        codec=profile.codec,
+        loss_rate=_between(rng, profile.loss_rate, 5),
+        mean_burst=_between(rng, profile.mean_burst, 3),
+        concealment=_one_of(rng, profile.concealment),
+        upsampler=_one_of(rng, profile.upsampler),
+        noise_snr_db=_between(rng, profile.noise_snr_db, 2),
+        line_noise_dbov=_between(rng, profile.line_noise_dbov, 2),
+        legs=tuple(Leg(codec, _rate(rng, profile, codec)) for codec in profile.legs),
+        band=profile.band,
     )
 
 
-def simulate(samples: np.ndarray, draws: Draws, babble: np.ndarray | None = None) -> np.ndarray:
+def simulate(samples: np.ndarray, draws: Draws, lost: np.ndarray, room: Room = QUIET) -> np.ndarray:
     """(n,) float32 at 16 kHz to (n,) int16 at 16 kHz, as heard at the other end of the line.
 
-    `babble` is (n,) float32, any level, or None for none. Raises AudioError for samples that are not numbers.
+    `lost` is `lost_frames(draws, n)`. Raises AudioError for samples that are not numbers.
     """
     if not np.isfinite(samples).all():
         raise AudioError("bad_samples", "holds samples that are not finite numbers")
-    narrow = resample(set_levels(samples, draws, babble), WIDE, NARROW)
-    received = transmit(to_int16(band_limit(narrow)), draws)
-    wide = resample(received.astype(np.float32) / 32768, NARROW, WIDE)
-    return to_int16(wide[: len(samples)])
+    return carry(set_levels(samples, draws, room), draws, lost)
 
 
-def set_levels(samples: np.ndarray, draws: Draws, babble: np.ndarray | None) -> np.ndarray:
-    """(n,) float32: speech at the drawn active level, babble `snr_db` below it. Silence stays silent."""
-    mixed = samples * _gain(samples, draws.level_dbov)
-    if babble is not None:
-        mixed = mixed + babble * _gain(babble, draws.level_dbov - draws.snr_db)
-    return mixed
+def set_levels(samples: np.ndarray, draws: Draws, room: Room = QUIET) -> np.ndarray:
+    """(n,) float32: speech at the drawn active level, babble and noise below it. Silence stays silent."""
+    mixed = samples * np.float32(gain_to(samples, draws.level_dbov))
+    background = set_background(draws, room)
+    return mixed if background is None else mixed + background
 
 
-def transmit(samples: np.ndarray, draws: Draws) -> np.ndarray:
-    """(n,) int16 at 8 kHz through codec, packet loss, decoder and concealment; (n,) int16 at 8 kHz."""
-    decoded = g711_codec.decode(g711_codec.encode(samples, draws.codec), draws.codec)
-    return conceal(decoded, lost_packets(draws, len(samples)))
+def set_background(draws: Draws, room: Room) -> np.ndarray | None:
+    """(n,) float32: babble and noise, each as far below the drawn level of the speech as was drawn."""
+    parts = []
+    if room.babble is not None:
+        parts.append(room.babble * np.float32(gain_to(room.babble, draws.level_dbov - draws.snr_db)))
+    if room.noise is not None and draws.noise_snr_db is not None:
+        power = mean_square(room.noise) * 10 ** ((draws.noise_snr_db - draws.level_dbov) / 10)
+        parts.append(room.noise * np.float32(power**-0.5 if power else 1))
+    return sum(parts[1:], parts[0]) if parts else None
 
 
-def lost_packets(draws: Draws, samples: int) -> np.ndarray:
-    """(packets,) bool: which of the packets of `samples` samples at 8 kHz get lost."""
-    return draw_lost(frames_in(samples), draws.loss_rate, draws.generator(LOSS))
+def carry(mixed: np.ndarray, draws: Draws, lost: np.ndarray, part: int = 0) -> np.ndarray:
+    """(n,) float32 at 16 kHz through the line to (n,) int16 at 16 kHz; `lost` is (frames,) bool.
+
+    `part` numbers the pieces of a recording that is too long to be carried at once.
+    """
+    narrow = to_narrowband(mixed, draws.band)
+    if draws.line_noise_dbov is not None:
+        narrow = narrow + line_noise(len(narrow), draws.line_noise_dbov, draws.generator(LINE, part))
+    received = transmit(to_int16(narrow), draws, lost)
+    return to_int16(upsample(received.astype(np.float32) / 32768, draws.upsampler)[: len(mixed)])
 
 
-def as_row(draws: Draws, samples: int, talkers: list[str]) -> dict[str, Any]:
-    """What is written beside the utterance: the draws, who babbled, packets lost of packets sent."""
-    lost = lost_packets(draws, -(-samples // 2))
-    realised = {"talkers": talkers, "packets": len(lost), "lost": int(lost.sum()), "concealment": "repeat"}
-    return asdict(draws) | realised
+def transmit(samples: np.ndarray, draws: Draws, lost: np.ndarray) -> np.ndarray:
+    """(n,) int16 at 8 kHz over all legs; (n,) int16 at 8 kHz. The first leg loses the frames in `lost`."""
+    first, *others = draws.legs
+    if first.codec in call_codecs.CONCEALS:
+        heard = call_codecs.transmit(samples, first.codec, first.kbps, lost)
+    else:
+        heard = conceal(call_codecs.transmit(samples, first.codec, first.kbps), lost, draws.concealment)
+    for leg in others:
+        heard = call_codecs.transmit(heard, leg.codec, leg.kbps)
+    return heard
 
 
-def _gain(samples: np.ndarray, level_dbov: float) -> np.float32:
-    """The factor that brings samples to an active level; 1 for silence."""
-    power = active_power(samples)
-    return np.float32(10 ** (level_dbov / 20) * power**-0.5) if power else np.float32(1)
+def lost_frames(draws: Draws, samples: int) -> np.ndarray:
+    """(frames,) bool: which of the 20 ms frames of `samples` samples at 16 kHz get lost."""
+    frames = frames_in(-(-samples // 2))
+    return draw_lost(frames, draws.loss_rate, draws.mean_burst, draws.generator(LOSS))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path}: holds no profiles")
-    return content
+def as_row(draws: Draws, lost: np.ndarray, talkers: list[str], noise: str | None = None) -> dict[str, Any]:
+    """What is written beside the utterance: its draws, who babbled, the noise file, frames lost of all."""
+    realised = {"talkers": talkers, "noise": noise, "frames": len(lost), "lost": int(lost.sum())}
+    fields = asdict(draws) | realised
+    fields["legs"] = [leg.codec if leg.kbps is None else f"{leg.codec} {leg.kbps:g}" for leg in draws.legs]
+    if draws.legs[0].codec in call_codecs.CONCEALS:
+        fields["concealment"] = "codec"
+    return {name: value for name, value in fields.items() if value is not None}
 
 
-def _check_range(profile: Profile, name: str, low: float, high: float) -> None:
-    value = getattr(profile, name)
-    is_pair = isinstance(value, tuple) and len(value) == 2
-    if not is_pair or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
-        raise UserError(f"profile {profile.name}: {name} must be a pair [from, to] of numbers, not {value!r}")
-    if not low <= value[0] <= value[1] <= high:
-        raise UserError(f"profile {profile.name}: {name} {list(value)} must rise and lie within {low}…{high}")
-    if name == "talkers" and not all(isinstance(v, int) for v in value):
-        raise UserError(f"profile {profile.name}: talkers {list(value)} must be whole numbers")
+def _generator(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, purpose, part])))
 
 
-def _nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+def _between(rng: np.random.Generator, bounds: Range | None, digits: int) -> float | None:
+    return None if bounds is None else round(float(rng.uniform(*bounds)), digits)
+
+
+def _one_of(rng: np.random.Generator, choices: tuple) -> Any:
+    return choices[int(rng.integers(len(choices)))]
+
+
+def _rate(rng: np.random.Generator, profile: Profile, codec: str) -> float | None:
+    return float(_one_of(rng, profile.kbps)) if codec in call_codecs.RATES else None

@@ -13,6 +13,7 @@ from typing import Any
 from data import prompt as prompts
 from data.audio import AudioError, read_info
 from data.errors import UserError
+from data.files import sha256_of
 from data.manifest import RATE, fbank_frames, read_rows, speech_length
 
 Row = dict[str, Any]
@@ -74,7 +75,8 @@ def prompts_are_one(rows: Iterable[Row]) -> Iterator[str]:
 def texts_are_words(rows: Iterable[Row]) -> Iterator[str]:
     for row in rows:
         text = prompts.target(row["messages"])
-        if not text.strip() or "<|" in text:
+        speechless = row.get("negative") and not text
+        if not speechless and (not text.strip() or "<|" in text):
             yield f"{row['key']}: {text!r} is no transcript"
 
 
@@ -116,6 +118,14 @@ def audio_fits(rows: Iterable[Row]) -> Iterator[str]:
             yield f"{row['key']}: {_wrong_length(row['speech_length'], info.frames)}"
 
 
+def sound_is_unchanged(rows: Iterable[Row]) -> Iterator[str]:
+    """Dev and test carry the hash of what was simulated: a score of other sound would be another's score."""
+    for row in rows:
+        path = Path(prompts.audio_path(row["messages"]))
+        if "audio_sha256" in row and path.is_file() and sha256_of(path) != row["audio_sha256"]:
+            yield f"{row['key']}: {path} has changed since it was simulated; run stage 0 again"
+
+
 def _wrong_length(found: int, samples: int) -> str:
     right = speech_length(samples)
     if abs(found - fbank_frames(samples)) <= 3:
@@ -152,4 +162,7 @@ CHECKS = [
     ("speech_length is positive", speech_lengths_are_positive),
     ("sound files are there", audio_is_there),
 ]
-AUDIO_CHECKS = [("sound is 16 kHz mono, as long as speech_length says", audio_fits)]
+AUDIO_CHECKS = [
+    ("sound is 16 kHz mono, as long as speech_length says", audio_fits),
+    ("sound of dev and test is what was simulated", sound_is_unchanged),
+]

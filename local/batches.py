@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import local.engine  # noqa: F401  before any part of FunASR
 
 # isort: split
+import numpy as np
 import torch
 from funasr.models.fun_asr_nano.model import FunASRNano
 from torch.nn.utils.rnn import pad_sequence
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import audio, prompt
 from data.errors import UserError
+from data.online import OnlineChannel
 
 IGNORED = -100  # label of what the LLM does not have to predict
 JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
@@ -53,11 +55,16 @@ class Featuriser:
 
 
 class Utterances(Dataset):
-    """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process."""
+    """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process.
 
-    def __init__(self, rows: list[dict], featuriser: Featuriser) -> None:
+    With a channel the sound is clean and goes over another call in every `epoch`.
+    """
+
+    def __init__(self, rows: list[dict], featuriser: Featuriser, channel: OnlineChannel | None = None) -> None:
         self.rows = rows
         self.featuriser = featuriser
+        self.channel = channel
+        self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,10 +72,16 @@ class Utterances(Dataset):
     def __getitem__(self, index: int) -> dict:
         row = self.rows[index]
         try:
-            samples, rate = audio.read_audio(prompt.audio_path(row["messages"]))
+            samples = self._sound(row)
         except UserError as error:
             return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
-        return self.featuriser(row["messages"], torch.from_numpy(audio.resample(samples, rate, 16000)))
+        return self.featuriser(row["messages"], torch.from_numpy(samples))
+
+    def _sound(self, row: dict) -> np.ndarray:
+        """(samples,) float32 at 16 kHz."""
+        if self.channel:
+            return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
+        return audio.read_wideband(prompt.audio_path(row["messages"]))
 
 
 def collate(examples: list[dict]) -> dict:

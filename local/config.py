@@ -79,12 +79,16 @@ class Llm:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows."""
+    """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows.
+
+    `simulate: online` sends the clean training rows of stage 0 over a new call every epoch.
+    """
 
     batch_size: int = 8192
     batch_size_utts: int = 64
     num_workers: int = 4
     max_source_length: int = 2000
+    simulate: Literal["offline", "online"] = "offline"
 
     def __post_init__(self) -> None:
         require(self.batch_size > 0, "dataset_conf.batch_size", "must be positive")

@@ -100,6 +100,8 @@ class Experiment:
         """The `++key=value` words over a stage's YAML file."""
         own = "1" if stage == "control" else stage
         words = [f"++seed={self['SEED']}", f"++train_conf.dev_utterances={self['DEV_CAP']}"]
+        if self["SIMULATE"] and stage in ("1", "2"):
+            words.append(f"++dataset_conf.simulate={self['SIMULATE']}")
         return words + self[f"STAGE{own}_SET"].split()
 
     def command(self, words: str) -> str:

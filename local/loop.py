@@ -46,6 +46,7 @@ class Loop:
     def run(self, epoch: int) -> None:
         """All updates of one epoch."""
         groups = self._groups(epoch)
+        self.data.epoch = epoch
         parts = shares([batch for group in groups for batch in group], self.world.rank, self.world.size)
         batches = iter(loader(self.data, [part for part, _ in parts], self.config.dataset_conf.num_workers))
         counted = iter(parts)
@@ -87,7 +88,7 @@ class Loop:
             "ctc": sum(int(batch["ctc_target_lengths"].sum()) * counted for batch, counted in batches),
         }
         everywhere = dict(zip(here, self.world.sums(list(map(float, here.values()))), strict=True))
-        return {part: everywhere[part] for part, weight in self.weights.items() if weight}
+        return {part: max(everywhere[part], 1) for part, weight in self.weights.items() if weight}  # 0: nobody speaks
 
     def _exchange(self, gradients: bool) -> contextlib.AbstractContextManager:
         """Processes exchange gradients once an update, with its last batch."""

@@ -163,14 +163,26 @@ def stage_settings(experiment: Experiment, name: str) -> Table:
     return fingerprint.overridden(fingerprint.flatten_yaml(TOP / file), experiment.overrides(name))
 
 
+def simulated(experiment: Experiment) -> str:
+    """`online` where stages 1 and 2 simulate their training speech themselves, else `offline`."""
+    words = {name: stage_settings(experiment, name).get("dataset_conf.simulate", "offline") for name in ("1", "2")}
+    if words["1"] != words["2"]:
+        raise UserError(
+            f"dataset_conf.simulate is {words['1']} in stage 1 and {words['2']} in stage 2, which share their rows: "
+            f"set both alike, or SIMULATE={words['1']} for both"
+        )
+    return words["1"]
+
+
 def data_table(experiment: Experiment) -> Table:
     """What stage 0 depends on."""
-    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE"]
+    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE"]
     if experiment.built_in:
         names += [
             f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")
         ]
     table = {name: experiment[name] for name in names}
+    table["dataset_conf.simulate"] = simulated(experiment)
     channel = fingerprint.flatten_yaml(TOP / "conf" / "telephone_channel.yaml")
     table |= {f"telephone_channel.yaml {key}": value for key, value in channel.items()}
     table |= {name: corpus_digest(experiment, name) for name in experiment.corpora()}

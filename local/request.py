@@ -14,7 +14,12 @@ from data.errors import UserError
 from local.experiment import TOP, Experiment, shown_path
 from local.spelling import nearest
 
-CHOICES = {"INIT": ("trained", "released"), "CONTROLS": ("0", "1"), "DEVICE": ("auto", "cuda", "cpu")}
+CHOICES = {
+    "INIT": ("trained", "released"),
+    "SIMULATE": ("", "offline", "online"),
+    "CONTROLS": ("0", "1"),
+    "DEVICE": ("auto", "cuda", "cpu"),
+}
 NUMBERS = {
     "SEED": 0,
     "DEV_CAP": 1,

@@ -10,6 +10,7 @@ what differs.
     stages.py open STAGE        exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
     stages.py close STAGE       marks it finished and notes what it hands on
     stages.py settings STAGE …  the YAML file of each trained stage, with the ++key=value words over it
+    stages.py simulated         online or offline: who simulates the training speech
     stages.py status            one line a stage
     stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
 """
@@ -172,6 +173,7 @@ def main(argv: list[str] | None = None) -> int:
         "open": lambda: open_stage(experiment, words[0]),
         "close": lambda: close_stage(experiment, words[0]),
         "settings": lambda: print_lines([" ".join(settings(experiment, words))]),
+        "simulated": lambda: print_lines([marks.simulated(experiment)]),
         "status": lambda: status(experiment),
         "clean": lambda: clean(experiment, words[0]),
     }

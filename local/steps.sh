@@ -12,9 +12,16 @@ make_built_in_corpora() {
     --calls_train "$MINI_CALLS_TRAIN" --calls_dev "$MINI_CALLS_DEV" --calls_test "$MINI_CALLS_TEST"
 }
 
-simulate() {    # simulate SPLIT MANIFEST: wideband speech through the telephone channel
-  [[ -z $2 ]] || logged "$python" data/data_simulation.py --manifest "$2" --split "$1" --seed "$SEED" \
-    --output_dir "$data/simulated_8k_telephone" --profile "$CHANNEL_PROFILE" --prompt "$PROMPT" --jobs "$JOBS"
+simulate() {    # simulate SPLIT MANIFEST [option …]: wideband speech over the telephone; dev and test alike for every SEED
+  [[ -z $2 ]] || logged "$python" data/data_simulation.py --manifest "$2" --split "$1" \
+    --output_dir "$data/simulated_8k_telephone" --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} \
+    --prompt "$PROMPT" --jobs "$JOBS" "${@:3}"
+}
+
+simulate_train() {    # once and for all, or left clean for the training to do it anew in every epoch
+  local online=()
+  [[ $("$python" local/stages.py simulated) == offline ]] || online=(--online)
+  simulate train "$GENERAL_TRAIN" --seed "$SEED" --negative_rate "$NEGATIVE_RATE" "${online[@]}"
 }
 
 convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to 16 kHz

@@ -25,6 +25,7 @@ import yaml
 from data.errors import UserError, run
 from data.files import write_text
 from data.manifest import read_rows
+from data.online import OnlineChannel, check_simulated
 from local import checkpoint, distributed
 from local.batches import Featuriser, Utterances
 from local.config import StageConfig, load_stage
@@ -69,7 +70,9 @@ class Stage:
         self.frozen = frozen_digest(self.model)
         featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
         rows, self.left_out = trainable_rows(read_rows(arguments.train), config.dataset_conf.max_source_length)
-        self.train_data = Utterances(rows, featuriser)
+        online = config.dataset_conf.simulate == "online"
+        check_simulated(rows, online, arguments.train)
+        self.train_data = Utterances(rows, featuriser, OnlineChannel(arguments.train, rows) if online else None)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
         if world.is_main:

@@ -76,6 +76,22 @@ def make(folder: Path, selection: Selection, bad: str = "", **settings) -> tuple
     return maker.asked, make_split(split, selection, maker, jobs=1)
 
 
+ODD_KEYS = ["../../x", "../x", "x", "/etc/passwd", "..", ".", "-rf", "~", "A", "a", "a/b", "a\\b", "C:\\x", "con"]
+ODD_KEYS += ["%2e%2e%2fx", "．．/x", "é", "e\u0301", "字" * 3000, "字" * 3001, "\u202evaw.x", "👩\u200d👧", "👩👧", "a\nb"]
+
+
+def test_odd_keys_make_a_file_each_in_the_folder_of_the_split(tmp_path):
+    (tmp_path / "a.src").write_text("x")
+    kept = [Utterance(key, tmp_path / "a.src", "字", line=n + 1) for n, key in enumerate(ODD_KEYS)]
+    make(tmp_path / "deep" / "er", Selection(kept, []))
+    wavs = tmp_path / "deep" / "er" / "out" / "wav" / "train"
+    assert len(list(wavs.iterdir())) == len(ODD_KEYS)
+    assert sorted(tmp_path.rglob("*.wav")) == sorted(wavs.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {"a.src", "deep"}
+    rows = read_rows(tmp_path / "deep" / "er" / "out" / "train.jsonl")
+    assert [fields["key"] for fields in rows] == ODD_KEYS
+
+
 def test_rows_stand_in_the_order_of_the_manifest(tmp_path):
     asked, line = make(tmp_path, utterances(tmp_path))
     assert asked == ["u0", "u1", "u2", "u3", "u4"]

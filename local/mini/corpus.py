@@ -22,9 +22,11 @@ from tqdm import tqdm
 
 from data.audio import resample, write_wav
 from data.babble import mix
+from data.call_profiles import Mix
+from data.channel_config import read_mix
 from data.errors import UserError, run
 from data.files import sweep, write_text
-from data.telephone_channel import BABBLE, NARROW, WIDE, Profile, draw, read_profile, simulate
+from data.telephone_channel import BABBLE, NARROW, VERSION, WIDE, Room, draw, lost_frames, simulate
 from local.mini import grammar
 from local.mini.speech import speak
 from local.mini.talkers import Talker, talkers
@@ -58,7 +60,8 @@ def lines(domain: str, split: str, count: int, seed: int) -> list[Line]:
         if text not in said:
             said.add(text)
             number = len(made)
-            identity = hashlib.sha256(f"{text}/{talker.name}/{seed}".encode()).hexdigest()[:8]  # another sound, another file
+            sound = f"{text}/{talker.name}/{seed}/{_poor_line() if domain == 'calls' else ''}/{VERSION}"
+            identity = hashlib.sha256(sound.encode()).hexdigest()[:8]  # another sound, another file
             call = f"{domain}_{split}_{number // UTTERANCES_A_CALL:05d}"
             made.append(Line(f"{domain}_{split}_{number:05d}_{identity}", text, talker, call))
     return made
@@ -79,8 +82,8 @@ def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:
 
 
 @lru_cache(maxsize=1)
-def _poor_line() -> Profile:
-    return read_profile("call_centre")
+def _poor_line() -> Mix:
+    return read_mix("call_centre")
 
 
 def _call(speech: np.ndarray, others: list[np.ndarray], key: str, seed: int) -> np.ndarray:
@@ -88,7 +91,8 @@ def _call(speech: np.ndarray, others: list[np.ndarray], key: str, seed: int) -> 
     draws = draw(_poor_line(), seed, key)
     rng = draws.generator(BABBLE)
     voices = [others[index] for index in rng.permutation(len(others))[: draws.talkers]]
-    heard = simulate(speech, draws, mix(voices, len(speech), rng) if voices else None)
+    room = Room(mix(voices, len(speech), rng))
+    heard = simulate(speech, draws, lost_frames(draws, len(speech)), room)
     return resample(heard.astype(np.float32) / 32768, WIDE, NARROW)
 
 

@@ -1,0 +1,45 @@
+"""A recording of hours over the telephone in bounded memory: measured once, then carried piece by piece.
+
+Each piece is carried with a little of its neighbours on both sides, longer than any filter and any gap
+reaches, and losses are drawn for the whole: with G.711 the result is what one piece would have been. Codecs
+that remember more of the past begin two seconds early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from data.babble import stretch
+from data.speech_level import LevelMeter
+from data.telephone_channel import WIDE, Draws, Room, carry, set_background
+
+PIECE, CONTEXT = 300 * WIDE, 2 * WIDE  # whole frames of 20 ms, whole seconds at any rate
+FRAME = 320  # samples of 20 ms at 16 kHz
+
+
+def simulate_long(
+    read: Callable[[int, int], np.ndarray], length: int, draws: Draws, lost: np.ndarray, room: Room
+) -> Iterator[np.ndarray]:
+    """The pieces, int16 at 16 kHz, of a recording of `length` samples at 16 kHz.
+
+    `read(from, to)` gives (to - from,) float32 samples of it; `lost` is (frames,) bool. The room begins again
+    when it ends.
+    """
+    scale, background = _scale(read, length, draws), set_background(draws, room)
+    for part, begin in enumerate(range(0, length, PIECE)):
+        first, last = max(begin - CONTEXT, 0), min(begin + PIECE + CONTEXT, length)
+        mixed = read(first, last) * scale
+        if background is not None:
+            mixed += stretch(background, first % len(background), last - first)
+        heard = carry(mixed, draws, lost[first // FRAME : -(-last // FRAME)], part)
+        yield heard[begin - first :][:PIECE]
+
+
+def _scale(read: Callable[[int, int], np.ndarray], length: int, draws: Draws) -> np.float32:
+    meter = LevelMeter(WIDE)
+    for begin in range(0, length, PIECE):
+        meter.update(read(begin, min(begin + PIECE, length)))
+    return np.float32(meter.gain_to(draws.level_dbov))
+
