@@ -18,13 +18,13 @@ def talker_of(utterance: Utterance) -> str:
 
 
 class TalkerPool:
-    """The utterances of one manifest by talker. Draws depend on the manifest and the generator alone."""
+    """The utterances of one manifest by talker. Draws depend on them and the generator, not on their order."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
         self.by_talker: dict[str, list[Utterance]] = {}
-        for utterance in utterances:
+        for utterance in sorted(utterances, key=lambda utterance: utterance.key):
             self.by_talker.setdefault(talker_of(utterance), []).append(utterance)
-        self.talkers = list(self.by_talker)
+        self.talkers = sorted(self.by_talker)
 
     def others(self, utterance: Utterance, rng: np.random.Generator) -> Iterator[Utterance]:
         """One utterance of every other talker, in drawn order, as far as the caller asks."""

@@ -71,20 +71,24 @@ def _draw(axes: Axes, simulator: Simulator, recording: Utterance, speech: np.nda
     spectrogram(axes, heard / 32768)
     mark_lost(axes, call.lost)
     figures = _figures(call, speech, room, heard)
-    axes.set_title(f"{call.draws.profile}: {' > '.join(call.row()['legs'])}\n{figures}", fontsize=7)
-    print(f"{recording.key} {call.draws.profile}: {figures}")
+    legs = " > ".join(call.row()["legs"])
+    axes.set_title("\n".join([f"{call.draws.profile}: {legs}", *figures]), fontsize=7)
+    print(f"{recording.key} {call.draws.profile}: {', '.join(figures)}")
     return heard
 
 
-def _figures(call: Call, speech: np.ndarray, room: Room, heard: np.ndarray) -> str:
+def _figures(call: Call, speech: np.ndarray, room: Room, heard: np.ndarray) -> list[str]:
     """Levels by ITU-T P.56: drawn, measured where the draws apply, and at the far end."""
     draws = call.draws
     level = measure(set_levels(speech, draws)).active_dbov
-    text = f"level drawn {draws.level_dbov:.1f} measured {level:.1f} heard {measure(heard / 32768).active_dbov:.1f}"
+    heard_at = measure(heard / 32768).active_dbov  # less: the line has taken what lies below 300 Hz
+    levels = f"level drawn {draws.level_dbov:.1f} measured {level:.1f} heard {heard_at:.1f}"
+    losses = f"lost {call.lost.mean():.1%}"
     background = set_background(draws, room)
-    if background is not None:
-        text += f" · SNR drawn {draws.snr_db:.1f} measured {level - measure(background).active_dbov:.1f}"
-    return text + f" · lost {call.lost.mean():.1%}"
+    if background is None:
+        return [levels, losses]
+    snr = level - measure(background).active_dbov
+    return [levels, f"SNR drawn {draws.snr_db:.1f} measured {snr:.1f} {losses}"]
 
 
 def _parser() -> argparse.ArgumentParser:

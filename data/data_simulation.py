@@ -132,7 +132,7 @@ def _settings(simulator: Simulator, selection: Selection) -> dict:
     talkers = [[u.key, talker_of(u), str(u.audio), u.start, u.end, u.channel] for u in selection.kept]
     noises = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in simulator.noises]
     settings = {"channel": VERSION, "mix": asdict(simulator.mix), "seed": simulator.seed}
-    return settings | {"talkers": _digest(talkers), "noises": _digest(noises)}
+    return settings | {"talkers": _digest(sorted(talkers, key=lambda talker: talker[0])), "noises": _digest(noises)}
 
 
 def _digest(content: list) -> str:
