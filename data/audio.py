@@ -6,6 +6,7 @@ import os
 import struct
 import wave
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def read_audio(
     try:
         plain = None if channel else _read_plain(path, start, end)
         if plain is not None:
-            return plain
+            return plain[0] * np.float32(1 / 32768), plain[1]
         with soundfile.SoundFile(str(path)) as sound:
             _check_frames(path, sound.frames)
             first, count = _segment(path, sound.frames, sound.samplerate, start, end)
@@ -89,6 +90,17 @@ def read_wideband(
     """As `read_audio`, brought to 16 kHz."""
     samples, rate = read_audio(path, start, end, channel)
     return resample(samples, rate, 16000)
+
+
+def read_voice(
+    path: Path | str, start: float | None = None, end: float | None = None, channel: int | None = None
+) -> np.ndarray:
+    """As `read_wideband`, for who does not mind the scale: int16 where the file has that, at half the memory."""
+    with suppress(OSError):  # the other reader will say so
+        plain = None if channel else _read_plain(path, start, end)
+        if plain is not None and plain[1] == 16000:
+            return plain[0]
+    return read_wideband(path, start, end, channel)
 
 
 def resample(samples: np.ndarray, rate: int, to: int) -> np.ndarray:
@@ -140,7 +152,7 @@ def _segment(path: Path | str, frames: int, rate: int, start: float | None, end:
 
 
 def _read_plain(path: Path | str, start: float | None, end: float | None) -> tuple[np.ndarray, int] | None:
-    """`read_audio` of a WAV that holds 16-bit mono samples right behind its header; None of any other file.
+    """(n,) int16 and rate of a WAV that holds 16-bit mono samples right behind its header; None of any other file.
 
     Ours are like that, and babble reads half a dozen for every utterance: twice as fast as by libsndfile.
     """
@@ -155,7 +167,7 @@ def _read_plain(path: Path | str, start: float | None, end: float | None) -> tup
             return None
         first, count = _segment(path, size // 2, rate, start, end)
         file.seek(PLAIN.size + 2 * first)
-        return np.fromfile(file, "<i2", count) * np.float32(1 / 32768), rate
+        return np.fromfile(file, "<i2", count), rate
 
 
 def _read(sound: soundfile.SoundFile, first: int, count: int) -> np.ndarray:

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data.corpora import Utterance
-from data.speech_level import mean_square
+from data.mixing import mean_square
+
+STRETCH = 2**16  # samples mixed at a time: seven voices of them stay in a core's cache
+EVERY = 8
 
 
 def talker_of(utterance: Utterance) -> str:
@@ -48,31 +51,37 @@ class TalkerPool:
 
 
 def mix(voices: Sequence[np.ndarray], length: int, rng: np.random.Generator) -> np.ndarray | None:
-    """Sum of the voices, (length,) float32, each equally loud, begun at a drawn place and repeated as needed.
+    """Voices, (n,) float32 or int16 each, equally loud, from a drawn place on, over and over: (length,) float32.
 
-    Equally loud by mean square: the level of the sum is set by P.56 later. None when no voice holds any sound.
+    Equally loud by the power of every eighth sample: what counts is the level of the sum, which P.56 sets
+    later. None when no voice holds any sound.
     """
-    babble: np.ndarray | None = None
-    equal = np.empty(length, np.float32)
-    for voice in voices:
-        begin = int(rng.integers(len(voice)))
-        power = mean_square(voice)
-        if power:
-            for place, part in _laps(voice, begin, length):
-                np.multiply(part, np.float32(power**-0.5), out=equal[place : place + len(part)])
-            babble = equal.copy() if babble is None else np.add(babble, equal, out=babble)
+    begins = [int(rng.integers(len(voice))) for voice in voices]
+    powers = np.array([mean_square(voice[::EVERY]) for voice in voices])
+    if not powers.any():
+        return None
+    shares = np.where(powers, np.maximum(powers, 1e-30) ** -0.5, 0).astype(np.float32)
+    babble = np.empty(length, np.float32)
+    parts = np.empty((len(voices), min(length, STRETCH)), np.float32)
+    for first in range(0, length, STRETCH):
+        size = min(STRETCH, length - first)
+        for part, voice, begin in zip(parts, voices, begins, strict=True):
+            _go_round(part[:size], voice, (begin + first) % len(voice))
+        np.matmul(shares, parts[:, :size], out=babble[first : first + size])
     return babble
 
 
 def stretch(voice: np.ndarray, begin: int, length: int) -> np.ndarray:
     """(length,) samples of `voice` from `begin` on, over and over."""
-    return np.concatenate([part for _, part in _laps(voice, begin, length)] or [voice[:0]])
+    out = np.empty(length, voice.dtype)
+    _go_round(out, voice, begin)
+    return out
 
 
-def _laps(voice: np.ndarray, begin: int, length: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Stretches of `voice` that follow one another from `begin` on, and where each of them starts."""
+def _go_round(target: np.ndarray, voice: np.ndarray, begin: int) -> None:
+    """Fill `target` with `voice` from `begin` on, over and over."""
     place = 0
-    while place < length:
-        part = voice[begin : begin + length - place]
-        yield place, part
+    while place < len(target):
+        part = voice[begin : begin + len(target) - place]
+        target[place : place + len(part)] = part
         place, begin = place + len(part), 0

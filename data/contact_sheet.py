@@ -32,7 +32,7 @@ from data.errors import UserError, run
 from data.picture import mark_lost, save, spectrogram
 from data.simulator import Call, Simulator
 from data.speech_level import measure
-from data.telephone_channel import WIDE, Room, set_background, set_levels, simulate
+from data.telephone_channel import WIDE, Room, set_levels, simulate
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,9 +84,9 @@ def _figures(call: Call, speech: np.ndarray, room: Room, heard: np.ndarray) -> l
     heard_at = measure(heard / 32768).active_dbov  # less: the line has taken what lies below 300 Hz
     levels = f"level drawn {draws.level_dbov:.1f} measured {level:.1f} heard {heard_at:.1f}"
     losses = f"lost {call.lost.mean():.1%}"
-    background = set_background(draws, room)
-    if background is None:
+    if room.babble is None:
         return [levels, losses]
+    background = set_levels(np.zeros_like(speech), draws, room)
     snr = level - measure(background).active_dbov
     return [levels, f"SNR drawn {draws.snr_db:.1f} measured {snr:.1f} {losses}"]
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.babble import stretch
 from data.speech_level import LevelMeter
-from data.telephone_channel import WIDE, Draws, Room, carry, set_background
+from data.telephone_channel import WIDE, Draws, Room, add_background, carry
 
 PIECE, CONTEXT = 300 * WIDE, 2 * WIDE  # whole frames of 20 ms, whole seconds at any rate
 FRAME = 320  # samples of 20 ms at 16 kHz
@@ -27,7 +27,7 @@ def simulate_long(
     `read(from, to)` gives (to - from,) float32 samples of it; `lost` is (frames,) bool. The room begins again
     when it ends.
     """
-    scale, background = _scale(read, length, draws), set_background(draws, room)
+    scale, background = _scale(read, length, draws), _background(draws, room)
     for part, begin in enumerate(range(0, length, PIECE)):
         first, last = max(begin - CONTEXT, 0), min(begin + PIECE + CONTEXT, length)
         mixed = read(first, last) * scale
@@ -43,3 +43,12 @@ def _scale(read: Callable[[int, int], np.ndarray], length: int, draws: Draws) ->
         meter.update(read(begin, min(begin + PIECE, length)))
     return np.float32(meter.gain_to(draws.level_dbov))
 
+
+def _background(draws: Draws, room: Room) -> np.ndarray | None:
+    """(n,) float32: all that is heard beside the speech, as long as the room lasts."""
+    lasts = [len(part) for part in (room.babble, room.noise) if part is not None]
+    if not lasts:
+        return None
+    background = np.zeros(lasts[0], np.float32)
+    add_background(background, draws, room)
+    return background

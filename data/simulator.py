@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data.audio import AudioError, read_info, read_wideband
+from data.audio import AudioError, read_info, read_voice
 from data.babble import TalkerPool, mix
 from data.call_profiles import Mix
 from data.corpora import Utterance
@@ -90,14 +90,14 @@ def end_of(utterance: Utterance) -> float | None:
 
 
 def _read_some(source: Utterance, length: int, rng: np.random.Generator) -> np.ndarray:
-    """A source whole or, of a long one, as much as `length` samples at 16 kHz need, from a drawn place."""
+    """A source, at any scale, whole or, of a long one, as much as `length` samples at 16 kHz need, from a drawn place."""
     place = rng.random()
     start, end = source.start or 0.0, end_of(source)
     needed = min(length / WIDE, VOICE)
     if end is None or end - start <= needed:
-        return read_wideband(source.audio, source.start, source.end, source.channel)
+        return read_voice(source.audio, source.start, source.end, source.channel)
     begin = start + place * (end - start - needed)
-    return read_wideband(source.audio, begin, begin + needed, source.channel)
+    return read_voice(source.audio, begin, begin + needed, source.channel)
 
 
 def _size(path: Path) -> int:

@@ -19,6 +19,7 @@ MARGIN = 15.9  # dB from the threshold up to the active level
 TIME_CONSTANT = 0.03  # s, of both averages
 HANGOVER = 0.2  # s
 BLOCKS = 8192  # of 2 ms, in one go: e^(16384 ms / 30 ms), the range of _Smoother.growth, fits a double
+STRETCH = 1024  # blocks
 # Thresholds are powers of two from 2^-61 on: floats, unlike the 16 bits that P.56 has in mind, may lie anywhere.
 # The envelope is noted in steps of 1/64 of an octave, 0 for less than the lowest, so that it is also known where
 # the thresholds of a louder or softer copy would lie.
@@ -47,11 +48,6 @@ def measure(samples: np.ndarray, rate: int = 16000) -> SpeechLevel:
 def gain_to(samples: np.ndarray, level_dbov: float, rate: int = 16000) -> float:
     """The factor that brings (n,) float samples to an active level, as P.56 finds it afterwards; 1 for silence."""
     return _gain_to(_hear_all(samples, rate), level_dbov)
-
-
-def mean_square(samples: np.ndarray) -> float:
-    """Power of (n,) float samples, pauses and all; 0.0 of none."""
-    return float(samples @ samples) / len(samples) if len(samples) else 0.0
 
 
 class LevelMeter:
@@ -142,8 +138,8 @@ def _hear(heard: _Heard, samples: np.ndarray, smoother: _Smoother) -> _Heard:
     if not len(samples):
         return heard
     missing = -len(samples) % smoother.block
-    padded = np.pad(samples, (0, missing)) if missing else samples
-    fast, slow = _averages(heard, np.abs(padded).reshape(-1, smoother.block) @ smoother.weights, smoother)
+    blocks, energy = _weigh(np.pad(samples, (0, missing)) if missing else samples, smoother)
+    fast, slow = _averages(heard, blocks, smoother)
     reached = np.concatenate([heard.recent, _step(slow)])
     held = _running_max(reached, smoother.hangover + 1)
     counts = heard.counts + smoother.block * np.bincount(held, minlength=THRESHOLDS * FINE + 1)
@@ -153,9 +149,20 @@ def _hear(heard: _Heard, samples: np.ndarray, smoother: _Smoother) -> _Heard:
         counts=counts,
         fast=float(fast[-1]),
         slow=float(slow[-1]),
-        energy=heard.energy + float(samples @ samples),
+        energy=heard.energy + energy,
         samples=heard.samples + len(samples),
     )
+
+
+def _weigh(samples: np.ndarray, smoother: _Smoother) -> tuple[np.ndarray, float]:
+    """(blocks, 2): what each block adds to the two averages; and the energy of all. In stretches, for the cache."""
+    blocks = np.empty((len(samples) // smoother.block, 2), np.float32)
+    energy = 0.0
+    for first in range(0, len(blocks), STRETCH):
+        part = samples[first * smoother.block : (first + STRETCH) * smoother.block]
+        energy += float(part @ part)
+        np.matmul(np.abs(part).reshape(-1, smoother.block), smoother.weights, out=blocks[first : first + STRETCH])
+    return blocks, energy
 
 
 def _averages(heard: _Heard, blocks: np.ndarray, smoother: _Smoother) -> tuple[np.ndarray, np.ndarray]:

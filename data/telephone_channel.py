@@ -19,9 +19,10 @@ from data import call_codecs
 from data.audio import AudioError, to_int16
 from data.band_limit import to_narrowband
 from data.call_profiles import Mix, Profile, Range
+from data.mixing import add_scaled, mean_square
 from data.noise import line_noise
 from data.packet_loss import conceal, draw_lost, frames_in
-from data.speech_level import gain_to, mean_square
+from data.speech_level import gain_to
 from data.upsampler import upsample
 
 VERSION = 2  # what changes the output for the same draws must change this too
@@ -107,19 +108,16 @@ def simulate(samples: np.ndarray, draws: Draws, lost: np.ndarray, room: Room = Q
 def set_levels(samples: np.ndarray, draws: Draws, room: Room = QUIET) -> np.ndarray:
     """(n,) float32: speech at the drawn active level, babble and noise below it. Silence stays silent."""
     mixed = samples * np.float32(gain_to(samples, draws.level_dbov))
-    background = set_background(draws, room)
-    return mixed if background is None else mixed + background
+    add_background(mixed, draws, room)
+    return mixed
 
 
-def set_background(draws: Draws, room: Room) -> np.ndarray | None:
-    """(n,) float32: babble and noise, each as far below the drawn level of the speech as was drawn."""
-    parts = []
+def add_background(mixed: np.ndarray, draws: Draws, room: Room) -> None:
+    """Add babble and noise to (n,) float32, each as far below the drawn level of the speech as was drawn."""
     if room.babble is not None:
-        parts.append(room.babble * np.float32(gain_to(room.babble, draws.level_dbov - draws.snr_db)))
-    if room.noise is not None and draws.noise_snr_db is not None:
-        power = mean_square(room.noise) * 10 ** ((draws.noise_snr_db - draws.level_dbov) / 10)
-        parts.append(room.noise * np.float32(power**-0.5 if power else 1))
-    return sum(parts[1:], parts[0]) if parts else None
+        add_scaled(mixed, room.babble, gain_to(room.babble, draws.level_dbov - draws.snr_db))
+    if room.noise is not None and draws.noise_snr_db is not None and (power := mean_square(room.noise)):
+        add_scaled(mixed, room.noise, 10 ** ((draws.level_dbov - draws.noise_snr_db) / 20) * power**-0.5)
 
 
 def carry(mixed: np.ndarray, draws: Draws, lost: np.ndarray, part: int = 0) -> np.ndarray:

@@ -53,6 +53,8 @@ def check_values(experiment: Experiment) -> None:
         numbers["NPROC"] = 1
     if experiment.built_in:
         numbers |= {name: 1 for name in experiment.values if name.startswith("MINI_")}
+    if not re.fullmatch(r"0|1|0?\.\d+", experiment["NEGATIVE_RATE"]):
+        raise UserError(f"NEGATIVE_RATE={experiment['NEGATIVE_RATE']} must lie between 0 and 1")
     for name, least in numbers.items():
         value = experiment[name]
         if not re.fullmatch(r"\d+", value) or int(value) < least:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_sound import voice, write_voice
 
-from data.audio import AudioError, read_audio, read_info, read_wideband, resample, to_int16, write_wav
+from data.audio import AudioError, read_audio, read_info, read_voice, read_wideband, resample, to_int16, write_wav
 
 
 def reason(path, **place) -> str:
@@ -247,3 +247,33 @@ def test_writes_what_others_read(tmp_path, samples):
     rate, read = scipy.io.wavfile.read(tmp_path / "deep" / "er" / "a.wav")
     assert rate == 16000
     np.testing.assert_array_equal(read, sound)
+
+
+@pytest.mark.parametrize("span", [(None, None), (0.1, 0.35), (0.25, None), (0.4, 0.9)])
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_plain_wavs_read_as_libsndfile_reads_them(tmp_path, rate, span):
+    path = tmp_path / "a.wav"
+    write_wav(path, voice(0.5, rate), rate)
+    whole = soundfile.read(path, dtype="float32")[0]
+    first, last = round((span[0] or 0) * rate), round(min(span[1] or 9, 0.5) * rate)
+    samples, found = read_audio(path, *span)
+    assert found == rate and samples.dtype == np.float32
+    np.testing.assert_array_equal(samples, whole[first:last])
+    loose = read_voice(path, *span)
+    assert loose.dtype == (np.int16 if rate == 16000 else np.float32)
+    scale = 32768 if rate == 16000 else 1
+    np.testing.assert_array_equal(loose / np.float32(scale), read_wideband(path, *span))
+
+
+def test_a_header_that_promises_more_than_there_is_goes_to_libsndfile(tmp_path):
+    path = tmp_path / "a.wav"
+    write_wav(path, voice(0.5), 16000)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert len(read_audio(path)[0]) == 7500
+
+
+def test_pieces_make_the_file_that_the_whole_makes(tmp_path):
+    sound = voice(0.5)
+    write_wav(tmp_path / "whole.wav", sound, 16000)
+    write_wav(tmp_path / "pieces.wav", iter(np.array_split(sound, 7)), 16000)
+    assert (tmp_path / "whole.wav").read_bytes() == (tmp_path / "pieces.wav").read_bytes()

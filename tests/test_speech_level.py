@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_sound import voice
 
-from data.speech_level import LevelMeter, SpeechLevel, gain_to, mean_square, measure
+from data.speech_level import LevelMeter, SpeechLevel, gain_to, measure
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ITU_VOICE = SHARED / "levels" / "voice.raw"
@@ -143,7 +143,7 @@ def test_a_long_file_in_packets_and_bounded_memory():
 @pytest.mark.parametrize("samples", [0, 1, 15, 16, 319, 16000, 70000])
 def test_silence_has_no_level(samples):
     assert measure(np.zeros(samples, np.float32)) == SILENCE
-    assert gain_to(np.zeros(samples, np.float32), -26) == 1 and mean_square(np.zeros(samples)) == 0
+    assert gain_to(np.zeros(samples, np.float32), -26) == 1
 
 
 @pytest.mark.parametrize("samples", [1, 10, 100, 319, 400])
@@ -162,7 +162,6 @@ def test_dc_and_a_full_scale_square_wave():
     assert measure(np.full(160000, -0.5, np.float32)).active_dbov == pytest.approx(-6.01, abs=0.01)
     square = np.where(np.arange(160000) // 20 % 2, 1, -1).astype(np.float32)
     assert measure(square).active_dbov == pytest.approx(0.01, abs=0.01)
-    assert mean_square(square) == 1
 
 
 @pytest.mark.parametrize("wanted", np.arange(-50, -9, 2.3).round(2))

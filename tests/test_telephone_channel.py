@@ -24,7 +24,6 @@ from data.telephone_channel import (
     as_row,
     draw,
     lost_frames,
-    set_background,
     set_levels,
     transmit,
 )
@@ -164,7 +163,7 @@ def test_noise_files_and_the_noise_of_the_line_have_their_levels():
     """Noise is no speech: its level is the mean square of all of it, the line's is taken at 8 kHz."""
     hiss = np.random.default_rng(1).standard_normal(32000).astype(np.float32)
     draws = dataclasses.replace(LINE, noise_snr_db=12.0, line_noise_dbov=-50.0)
-    heard = set_background(draws, Room(noise=hiss))
+    heard = set_levels(np.zeros_like(hiss), draws, Room(noise=hiss))
     assert 10 * np.log10(np.mean(heard**2)) == pytest.approx(draws.level_dbov - 12, abs=0.01)
     silent = telephone_channel.simulate(np.zeros(160000, np.float32), draws, lost_frames(draws, 160000))
     assert 10 * np.log10(np.mean((silent / 32768) ** 2)) == pytest.approx(-50, abs=0.3)  # µ-law adds -88 dB
