@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from data.corpora import Utterance
-from data.mixing import mean_square
-
-STRETCH = 2**16  # samples mixed at a time: seven voices of them stay in a core's cache
-EVERY = 8
+from data.speech_level import mean_square
 
 
 def talker_of(utterance: Utterance) -> str:
@@ -50,38 +47,29 @@ class TalkerPool:
                 return talker
 
 
-def mix(voices: Sequence[np.ndarray], length: int, rng: np.random.Generator) -> np.ndarray | None:
+def mix(voices: Iterable[np.ndarray], length: int, rng: np.random.Generator) -> np.ndarray | None:
     """Voices, (n,) float32 or int16 each, equally loud, from a drawn place on, over and over: (length,) float32.
 
-    Equally loud by the power of every eighth sample: what counts is the level of the sum, which P.56 sets
-    later. None when no voice holds any sound.
+    Equally loud by mean square: the level of the sum is set by P.56 later. One voice is held at a time. None
+    when no voice holds any sound.
     """
-    begins = [int(rng.integers(len(voice))) for voice in voices]
-    powers = np.array([mean_square(voice[::EVERY]) for voice in voices])
-    if not powers.any():
-        return None
-    shares = np.where(powers, np.maximum(powers, 1e-30) ** -0.5, 0).astype(np.float32)
-    babble = np.empty(length, np.float32)
-    parts = np.empty((len(voices), min(length, STRETCH)), np.float32)
-    for first in range(0, length, STRETCH):
-        size = min(STRETCH, length - first)
-        for part, voice, begin in zip(parts, voices, begins, strict=True):
-            _go_round(part[:size], voice, (begin + first) % len(voice))
-        np.matmul(shares, parts[:, :size], out=babble[first : first + size])
+    babble: np.ndarray | None = None
+    for voice in voices:
+        begin = int(rng.integers(len(voice)))
+        equal = stretch(voice, begin, length)
+        power = mean_square(voice.astype(np.float32, copy=False))
+        if power:
+            equal *= np.float32(power**-0.5)
+            babble = equal if babble is None else np.add(babble, equal, out=babble)
     return babble
 
 
 def stretch(voice: np.ndarray, begin: int, length: int) -> np.ndarray:
-    """(length,) samples of `voice` from `begin` on, over and over."""
-    out = np.empty(length, voice.dtype)
-    _go_round(out, voice, begin)
-    return out
-
-
-def _go_round(target: np.ndarray, voice: np.ndarray, begin: int) -> None:
-    """Fill `target` with `voice` from `begin` on, over and over."""
+    """(length,) float32 of `voice` from `begin` on, over and over."""
+    out = np.empty(length, np.float32)
     place = 0
-    while place < len(target):
-        part = voice[begin : begin + len(target) - place]
-        target[place : place + len(part)] = part
+    while place < length:
+        part = voice[begin : begin + length - place]
+        out[place : place + len(part)] = part
         place, begin = place + len(part), 0
+    return out

@@ -58,7 +58,7 @@ class Offline:
     def _simulate(self, utterance: Utterance) -> Record:
         path = self.split.wav(utterance.key)
         call, samples = carry_file(self.simulator, utterance, path)
-        record: Record = {"samples": samples, "row": {"channel": call.row()} | _sort_of(utterance)}
+        record: Record = {"samples": samples, "row": {"channel": call.row()} | _origin(utterance)}
         if self.split.name != "train":  # a test set that has changed unnoticed proves nothing
             record["row"]["audio_sha256"] = sha256_of(path)
         return record | {RETRY: call.unreadable} if call.unreadable else record
@@ -71,12 +71,14 @@ class Clean:
     converter: Converter
 
     def __call__(self, utterance: Utterance) -> Record:
-        return self.converter(utterance) | {"row": online.mark(utterance) | _sort_of(utterance)}
+        return self.converter(utterance) | {"row": online.mark(utterance) | _origin(utterance)}
 
 
-def _sort_of(utterance: Utterance) -> Record:
-    """Nobody speaks in an utterance without text: its row says that this is no mistake."""
-    return {} if utterance.text else {"negative": True}
+def _origin(utterance: Utterance) -> Record:
+    """Where the clean sound lies, for reports; and that an utterance without text is no mistake: nobody speaks."""
+    place = {"source": str(utterance.audio), "start": utterance.start, "end": utterance.end}
+    place |= {"source_channel": utterance.channel, "negative": True if not utterance.text else None}
+    return {name: value for name, value in place.items() if value is not None}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ number of the epoch in training.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,25 +53,24 @@ class Simulator:
         """The call of `length` samples at 16 kHz of `utterance`. Raises AudioError for a bad noise file."""
         draws = draw(self.mix, self.seed, utterance.key, variant)
         heard = min(length, round(LONG * WIDE))
-        rng = draws.generator(BABBLE)
-        voices, unreadable = self._voices(utterance, heard, draws, rng)
         noise, sound = self._noise(heard, draws)
-        room = Room(mix(list(voices.values()), heard, rng), sound)
-        return Call(draws, lost_frames(draws, length), list(voices), noise, unreadable), room
+        call = Call(draws, lost_frames(draws, length), [], noise, [])
+        rng = draws.generator(BABBLE)
+        return call, Room(mix(self._voices(utterance, heard, call, rng), heard, rng), sound)
 
     def _voices(
-        self, utterance: Utterance, length: int, draws: Draws, rng: np.random.Generator
-    ) -> tuple[dict[str, np.ndarray], list[str]]:
-        """The drawn talkers: (n,) samples by key, and the keys of those passed over as unreadable."""
-        voices: dict[str, np.ndarray] = {}
-        unreadable: list[str] = []
+        self, utterance: Utterance, length: int, call: Call, rng: np.random.Generator
+    ) -> Iterator[np.ndarray]:
+        """The drawn talkers, (n,) samples each; `call` notes their keys, and those that cannot be read."""
         others = self.pool.others(utterance, rng)
-        while len(voices) < draws.talkers and (other := next(others, None)):
+        while len(call.talkers) < call.draws.talkers and (other := next(others, None)):
             try:
-                voices[other.key] = _read_some(other, length, rng)
+                voice = _read_some(other, length, rng)
             except AudioError:  # it has its own line among the rejects
-                unreadable.append(other.key)
-        return voices, unreadable
+                call.unreadable.append(other.key)
+                continue
+            call.talkers.append(other.key)
+            yield voice
 
     def _noise(self, length: int, draws: Draws) -> tuple[str | None, np.ndarray | None]:
         """A noise file's path and a stretch of it, where the profile wants one."""
@@ -78,7 +78,7 @@ class Simulator:
             return None, None
         rng = draws.generator(NOISE)
         path = self.noises[int(rng.integers(len(self.noises)))]
-        return str(path), excerpt(_read_some(Utterance(path.name, path, ""), length, rng), length, rng)
+        return str(path), excerpt(_read_some(Utterance(path.name, path, ""), length, rng), length, rng).astype(np.float32)
 
 
 def end_of(utterance: Utterance) -> float | None:

@@ -50,6 +50,11 @@ def gain_to(samples: np.ndarray, level_dbov: float, rate: int = 16000) -> float:
     return _gain_to(_hear_all(samples, rate), level_dbov)
 
 
+def mean_square(samples: np.ndarray) -> float:
+    """Power of (n,) float samples, pauses and all; 0.0 of none."""
+    return float(samples @ samples) / len(samples) if len(samples) else 0.0
+
+
 class LevelMeter:
     """Measures a signal that comes piece by piece; how it was cut makes no difference."""
 

@@ -19,10 +19,9 @@ from data import call_codecs
 from data.audio import AudioError, to_int16
 from data.band_limit import to_narrowband
 from data.call_profiles import Mix, Profile, Range
-from data.mixing import add_scaled, mean_square
 from data.noise import line_noise
 from data.packet_loss import conceal, draw_lost, frames_in
-from data.speech_level import gain_to
+from data.speech_level import gain_to, mean_square
 from data.upsampler import upsample
 
 VERSION = 2  # what changes the output for the same draws must change this too
@@ -115,9 +114,9 @@ def set_levels(samples: np.ndarray, draws: Draws, room: Room = QUIET) -> np.ndar
 def add_background(mixed: np.ndarray, draws: Draws, room: Room) -> None:
     """Add babble and noise to (n,) float32, each as far below the drawn level of the speech as was drawn."""
     if room.babble is not None:
-        add_scaled(mixed, room.babble, gain_to(room.babble, draws.level_dbov - draws.snr_db))
+        mixed += room.babble * np.float32(gain_to(room.babble, draws.level_dbov - draws.snr_db))
     if room.noise is not None and draws.noise_snr_db is not None and (power := mean_square(room.noise)):
-        add_scaled(mixed, room.noise, 10 ** ((draws.level_dbov - draws.noise_snr_db) / 20) * power**-0.5)
+        mixed += room.noise * np.float32(10 ** ((draws.level_dbov - draws.noise_snr_db) / 20) * power**-0.5)
 
 
 def carry(mixed: np.ndarray, draws: Draws, lost: np.ndarray, part: int = 0) -> np.ndarray:

@@ -74,6 +74,7 @@ class Recogniser:
             for index, llm, ctc in zip(part, *decode(self.model, self.tokenizer, batch, batch["sources"]), strict=True):
                 row = rows[index]
                 heard[index] = {"key": row["key"], "ref": target(row["messages"]), "llm": llm, "ctc": ctc}
+                heard[index] |= {name: row[name] for name in ("call", "speaker") if name in row}
                 heard[index]["llm_errors"] = marked(*(units(normalise(heard[index][side])) for side in ("ref", "llm")))
         return [heard[index] for index in range(len(rows))]
 

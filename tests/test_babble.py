@@ -12,7 +12,7 @@ from made_sound import voice
 
 from data.babble import TalkerPool, mix, talker_of
 from data.corpora import Utterance
-from data.mixing import mean_square
+from data.speech_level import mean_square
 
 
 def utterance(number: int, speaker: str | None = None, call: str | None = None) -> Utterance:

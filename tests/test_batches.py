@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -41,6 +42,25 @@ def stock_inputs(stock, rows):
             )
         )
     return made
+
+
+class Echo:
+    """In the place of data.online.OnlineChannel: as loud as the variant's number."""
+
+    def hear(self, key: str, variant: int) -> np.ndarray:
+        return np.full(16000, 1000 * variant, np.int16)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_with_a_channel_every_epoch_hears_another_call(rows, featuriser, workers):
+    data = Utterances(rows[:4], featuriser, Echo())
+    heard = []
+    for epoch in (1, 2, 2):
+        data.epoch = epoch
+        batches = list(loader(data, [[0, 1], [2, 3]], workers))
+        assert all(batch["speech"].shape[1] == 17 for batch in batches)
+        heard.append(batches[0]["speech"])
+    assert not heard[0].equal(heard[1]) and heard[1].equal(heard[2])
 
 
 def test_training_hears_and_is_asked_what_stock_inference_is(examples, stock_inputs):

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from made_sound import make_corpus, tree, voice, write_manifest, write_voice
 from data.audio import read_wideband
 from data.babble import TalkerPool, mix
 from data.channel_config import read_mix
+from data.corpora import Utterance
 from data.data_simulation import main
 from data.errors import UserError
 from data.manifest import read_rows
@@ -35,6 +37,14 @@ SCRIPT = TOP / "data" / "data_simulation.py"
 def simulate_corpus(manifest: Path, folder: Path, *more: str) -> dict[str, bytes]:
     assert main(["--manifest", str(manifest), "--output_dir", str(folder), "--split", "train", *more]) == 0
     return tree(folder)
+
+
+def voices_of(talkers: Iterator[Utterance], rng: np.random.Generator, heard: list[Utterance]) -> Iterator[np.ndarray]:
+    """Each talker's sound as int16 has it; notes who was heard."""
+    for talker in talkers:
+        heard.append(talker)
+        rng.random()  # where a long recording would be cut
+        yield read_wideband(talker.audio) * 32768
 
 
 def without_paths(files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
@@ -57,15 +67,12 @@ def test_a_row_and_its_sound_are_what_the_channel_makes_of_the_draws(corpus, tmp
         target = by_key[row["key"]]
         draws = draw(read_mix("default"), 3, row["key"])
         rng = draws.generator(BABBLE)
-        drawn = TalkerPool(utterances).others(target, rng)
         others = []
-        for other in islice(drawn, draws.talkers):
-            others.append(other)
-            rng.random()  # where a long recording would be cut
+        drawn = islice(TalkerPool(utterances).others(target, rng), draws.talkers)
+        speech = read_wideband(target.audio)
+        babble = mix(voices_of(drawn, rng, others), len(speech), rng)
         assert row["channel"]["talkers"] == [u.key for u in others]
         assert target.speaker not in {u.speaker for u in others}
-        speech = read_wideband(target.audio)
-        babble = mix([read_wideband(u.audio) for u in others], len(speech), rng)
         path = row["messages"][1]["content"].split("!")[1].removesuffix("<|endofspeech|>")
         heard, rate = soundfile.read(path, dtype="int16")
         assert rate == 16000 and Path(path).is_absolute()

@@ -131,6 +131,22 @@ for line in (top / "exp_output/data/real_8k_telephone/test.jsonl").open(encoding
     assert stock == [{name: line[name] for name in ("key", "llm", "ctc")} for line in ours]
 
 
+def test_speech_simulated_in_training_is_clean_on_disk_and_new_in_every_epoch(tmp_path: Path) -> None:
+    top = copy_recipe(tmp_path)
+    variables = {"SIMULATE": "online", "STAGE1_SET": "++train_conf.max_epoch=2 ++dataset_conf.num_workers=1"}
+    ran = experiment(top, "0 1", **variables)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    simulated = top / "exp_output/data/simulated_8k_telephone"
+    assert not (simulated / "wav/train").exists() and len(list((simulated / "wav/dev").iterdir())) == 8
+    rows = [json.loads(line) for line in (simulated / "train.jsonl").open(encoding="utf-8")]
+    assert len(rows) == 40 and all(row["channel"] == "online" and "/mini/general/" in row["source"] for row in rows)
+    summary = json.loads((top / "exp_output/exp/8k_telephone/stage1_encoder/summary.json").read_text())
+    assert summary["after"]["ctc"] < summary["before"]["ctc"]  # telephone speech was learned, on telephone speech
+    assert "calls_test: CER" in ran.stdout
+    stopped = experiment(top, "0 0", SIMULATE="offline", STAGE1_SET=variables["STAGE1_SET"])
+    assert stopped.returncode == 1 and "dataset_conf.simulate" in stopped.stderr and "clean 0" in stopped.stderr
+
+
 def kill_before(top: Path, words: str, pattern: str, note: Path) -> None:
     """Run until a file of that name is about to appear; the process that makes it is killed there."""
     note.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Intervals: against kaldialign's bootstrap, against theory, and in their corners."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from kaldialign import bootstrap_wer_ci
+
+from data.errors import UserError
+from local.alignment import EditCounts, count_edits
+from local.bootstrap import difference_interval, rate_interval
+from local.compare import main
+
+
+def spoken(count: int, errors: float, seed: int) -> tuple[list[str], list[str]]:
+    """References of Chinese characters and texts in which some are replaced."""
+    rng = random.Random(seed)
+    refs = ["".join(rng.choices("一二三四五六七八九十", k=rng.randint(5, 20))) for _ in range(count)]
+    return refs, ["".join("误" if rng.random() < errors else unit for unit in ref) for ref in refs]
+
+
+def edits_of(refs: list[str], hyps: list[str]) -> list[EditCounts]:
+    return [count_edits(ref, hyp) for ref, hyp in zip(refs, hyps, strict=True)]
+
+
+def test_over_utterances_it_is_kaldialigns_bootstrap():
+    refs, hyps = spoken(150, 0.2, 1)
+    theirs = bootstrap_wer_ci(refs, hyps, replications=10_000)
+    ours = rate_interval(edits_of(refs, hyps), range(150))
+    assert ours.value == pytest.approx(100 * theirs["wer"], abs=0.1)
+    assert ours.low == pytest.approx(100 * theirs["ci95min"], abs=0.25)
+    assert ours.high == pytest.approx(100 * theirs["ci95max"], abs=0.25)
+
+
+def test_the_interval_of_independent_calls_is_that_of_the_binomial():
+    rng = np.random.default_rng(3)
+    wrong = rng.random(4000) < 0.3
+    interval = rate_interval([EditCounts(sub=int(one), ref=1) for one in wrong], range(4000))
+    half = 196 * (wrong.mean() * (1 - wrong.mean()) / 4000) ** 0.5
+    assert interval.high - interval.value == pytest.approx(half, rel=0.06)
+    assert interval.value - interval.low == pytest.approx(half, rel=0.06)
+
+
+def test_calls_that_fail_together_widen_the_interval():
+    edits = [EditCounts(sub=call % 2, ref=1) for call in range(40) for _ in range(25)]
+    calls = [call for call in range(40) for _ in range(25)]
+    wide, narrow = rate_interval(edits, calls), rate_interval(edits, range(1000))
+    assert wide.high - wide.low == pytest.approx(5 * (narrow.high - narrow.low), rel=0.1)
+
+
+def test_a_paired_difference_is_surer_than_the_difference_of_the_rates():
+    refs, hyps = spoken(200, 0.3, 2)
+    better = ["".join(r if h == "误" and n % 4 == 0 else h for n, (r, h) in enumerate(zip(ref, hyp, strict=True)))
+              for ref, hyp in zip(refs, hyps, strict=True)]  # fmt: skip
+    difference = difference_interval(edits_of(refs, better), edits_of(refs, hyps), range(200))
+    rates = [rate_interval(edits_of(refs, texts), range(200)) for texts in (better, hyps)]
+    assert difference.value == pytest.approx(rates[0].value - rates[1].value)
+    assert difference.high < 0
+    assert difference.high - difference.low < 0.7 * sum(rate.high - rate.low for rate in rates) / 2
+
+
+def test_equal_systems_differ_by_nothing():
+    refs, hyps = spoken(20, 0.3, 4)
+    interval = difference_interval(edits_of(refs, hyps), edits_of(refs, hyps), range(20))
+    assert (interval.value, interval.low, interval.high) == (0, 0, 0)
+    with pytest.raises(ValueError, match="no reference unit"):
+        rate_interval([], [])
+
+
+def decoded(folder, hyps: dict[str, str]) -> str:
+    (folder / "decode").mkdir(parents=True)
+    lines = [{"key": key, "ref": "一二三四", "llm": hyp, "ctc": "一二三四", "call": key[0]} for key, hyp in hyps.items()]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (folder / "decode" / "calls_test.jsonl").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_the_command_says_both_rates_and_the_difference(tmp_path, capsys):
+    after = decoded(tmp_path / "a", {"a1": "一二三四", "a2": "一二三", "b1": "一二三四"})
+    before = decoded(tmp_path / "b", {"a1": "一二三", "a2": "一二三", "b1": "一二三"})
+    assert main([after, before]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("calls_test CER (LLM), %: 8.33 [0.00, 12.50] against 25.00 [25.00, 25.00], difference -16.67")
+    assert lines[1].endswith("difference 0.00 [0.00, 0.00]") and lines[2].startswith("3 utterances of 2 calls")
+
+
+@pytest.mark.parametrize(("hyps", "message"), [({"a1": "一"}, "lacks 1 utterances"), ({"c1": "一"}, "has not the utterance")])
+def test_only_the_same_utterances_are_compared(tmp_path, hyps, message):
+    after, before = decoded(tmp_path / "a", hyps), decoded(tmp_path / "b", {"a1": "一", "a2": "一"})
+    with pytest.raises(UserError, match=message):
+        main([after, before])
+    with pytest.raises(UserError, match="no such file"):
+        main([after, str(tmp_path / "nowhere")])
