@@ -22,11 +22,8 @@ import argparse
 import json
 import os
 import platform
-import resource
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -34,62 +31,10 @@ from data.errors import run
 from data.files import write_text
 from data.one_core import settle_on_one_core
 from data.options import positive
+from local.stopwatch import Timings, race
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-WARM_UP = 2  # utterances before the first round: imports, tables, the page cache
 COLUMNS = ("× real time", "CPU-s an audio hour", "× real time by the clock", "speed : ours")
-
-Work = Callable[[int], object]  # does its part of the utterance of that number
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """Something to be timed; `work` is None where it is not installed."""
-
-    name: str
-    work: Work | None
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds for one pass over the utterances: of CPU, and by the clock."""
-
-    cpu: float
-    clock: float
-
-
-Groups = dict[str, list[Contestant]]  # by the title of their table
-Timings = dict[tuple[str, str], Timing | None]  # by title and name; None: not installed
-
-
-def race(groups: Groups, utterances: int, rounds: int, tidy: Callable[[], None]) -> Timings:
-    """The best round of every contestant by CPU time. `tidy` is called, untimed, before each pass."""
-    best: Timings = {}
-    for number in range(rounds + 1):
-        for title, contestants in groups.items():
-            for contestant in contestants:
-                tidy()
-                timing = _one_pass(contestant.work, utterances if number else WARM_UP)
-                known = best.get((title, contestant.name)) if number > 1 else None
-                better = known if known and timing and known.cpu <= timing.cpu else timing
-                best[title, contestant.name] = better
-    return best
-
-
-def _one_pass(work: Work | None, utterances: int) -> Timing | None:
-    if work is None:
-        return None
-    cpu, clock = _cpu_seconds(), time.perf_counter()
-    for number in range(utterances):
-        work(number)
-    return Timing(_cpu_seconds() - cpu, time.perf_counter() - clock)
-
-
-def _cpu_seconds() -> float:
-    """Of this process and of those that it started and that have ended."""
-    uses = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(use.ru_utime + use.ru_stime for use in uses)
-
 
 def results(timings: Timings, seconds: float) -> list[dict[str, Any]]:
     """One record a contestant, the first of all being ours; `seconds` of audio were in each pass.

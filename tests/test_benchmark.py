@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from data.channel_config import names
-from local import benchmark, benchmark_rivals
-from local.benchmark import Contestant, Timing
+from local import benchmark, benchmark_rivals, stopwatch
+from local.stopwatch import Contestant, Timing
 
 TOP = Path(__file__).resolve().parents[1]
 FIELDS = {"table", "name", "times_real_time", "cpu_seconds_an_hour", "times_real_time_by_clock", "speed_to_ours"}
@@ -90,7 +90,7 @@ def test_every_rival_that_is_there_writes_a_telephone_version(tmp_path: Path) ->
 def test_best_round_by_cpu_time_counts_and_the_warm_up_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = iter([Timing(0.1, 0.1), Timing(3, 4), Timing(2, 9), Timing(5, 5)])  # the first is the warm-up
     monkeypatch.setattr(benchmark, "_one_pass", lambda work, count: next(passes))
-    best = benchmark.race({"t": [Contestant("a", lambda i: i)]}, 7, 3, lambda: None)
+    best = stopwatch.race({"t": [Contestant("a", lambda i: i)]}, 7, 3, lambda: None)
     assert best == {("t", "a"): Timing(2, 9)}
 
 
@@ -98,17 +98,17 @@ def test_contestants_take_turns_on_an_empty_table_each() -> None:
     said: list[str] = []
     works = {name: lambda i, name=name: said.append(f"{name}{i}") for name in "ab"}
     contestants = [Contestant(name, work) for name, work in works.items()]
-    benchmark.race({"t": contestants}, 1, 2, lambda: said.append("tidy"))
+    stopwatch.race({"t": contestants}, 1, 2, lambda: said.append("tidy"))
     assert said[6:] == ["tidy", "a0", "tidy", "b0"] * 2  # after the warm-up of two utterances
 
 
 def test_cpu_time_is_that_of_children_too_and_not_that_of_waiting() -> None:
     busy = "import time\nwhile time.process_time() < 0.3: pass"
-    timing = benchmark._one_pass(lambda i: subprocess.run([sys.executable, "-c", busy]), 1)
+    timing = stopwatch._one_pass(lambda i: subprocess.run([sys.executable, "-c", busy]), 1)
     assert timing is not None and timing.cpu >= 0.3
     sleep = shutil.which("sleep")
     assert sleep
-    timing = benchmark._one_pass(lambda i: subprocess.run([sleep, "0.3"]), 1)
+    timing = stopwatch._one_pass(lambda i: subprocess.run([sleep, "0.3"]), 1)
     assert timing is not None and timing.cpu < 0.2 < timing.clock
 
 
