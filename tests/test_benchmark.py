@@ -89,7 +89,7 @@ def test_every_rival_that_is_there_writes_a_telephone_version(tmp_path: Path) ->
 
 def test_best_round_by_cpu_time_counts_and_the_warm_up_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = iter([Timing(0.1, 0.1), Timing(3, 4), Timing(2, 9), Timing(5, 5)])  # the first is the warm-up
-    monkeypatch.setattr(benchmark, "_one_pass", lambda work, count: next(passes))
+    monkeypatch.setattr(stopwatch, "_one_pass", lambda work, count: next(passes))
     best = stopwatch.race({"t": [Contestant("a", lambda i: i)]}, 7, 3, lambda: None)
     assert best == {("t", "a"): Timing(2, 9)}
 
