@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 import wave
 from collections.abc import Iterable
@@ -17,11 +18,14 @@ import soxr
 from data.errors import UserError
 from data.files import whole_file
 
-UNREADABLE = (soundfile.SoundFileError, OSError, TypeError)  # TypeError: a name in .raw, whose rate nothing tells
+# TypeError: a name in .raw, whose rate nothing tells; ValueError: a name with a NUL in it
+UNREADABLE = (soundfile.SoundFileError, OSError, TypeError, ValueError, MemoryError)
 UNKNOWN = 2**63 - 1  # frames that libsndfile reports where a header leaves them open, as in a FLAC written to a pipe
 LOUDEST = 65536.0  # a float file may be scaled as int16 is; what is beyond that was never sound
 PLAIN = struct.Struct("<4sI4s4sIHHIIHH4sI")  # the header of a WAV that has no other chunks
 PLAIN_FIELDS = (b"RIFF", b"WAVE", b"fmt ", 16, 1, 1, 16, b"data")
+RATES = range(2000, 768001)  # a header that says another lies, and would be believed at the cost of the memory
+LONGEST = 6 * 3600  # seconds that are read at once; a compressed file of a megabyte may claim years
 OVERSHOOT = 0.5  # seconds that a segment may reach beyond its file and be cut, as in Kaldi's extract-segments
 
 
@@ -50,10 +54,11 @@ class AudioInfo:
 def read_info(path: Path | str) -> AudioInfo:
     """The header only. Raises AudioError when the file is missing, no sound file, or empty."""
     try:
+        _check_file(path)
         found = soundfile.info(str(path))
     except UNREADABLE as error:
         raise _unreadable(path, error) from None
-    _check_frames(path, found.frames)
+    _check_header(path, found.frames, found.samplerate)
     return AudioInfo(found.frames, found.samplerate, found.channels, found.format, found.subtype)
 
 
@@ -64,14 +69,15 @@ def read_audio(
 
     `start` and `end` in seconds cut a segment; `channel` (from 0) picks one of several, else they are
     averaged. Raises AudioError: missing, unreadable, empty, of unknown length, no such channel or segment,
-    not a number.
+    not a number, rate or length that cannot be.
     """
     try:
+        _check_file(path)
         plain = None if channel else _read_plain(path, start, end)
         if plain is not None:
             return plain[0] * np.float32(1 / 32768), plain[1]
         with soundfile.SoundFile(str(path)) as sound:
-            _check_frames(path, sound.frames)
+            _check_header(path, sound.frames, sound.samplerate)
             first, count = _segment(path, sound.frames, sound.samplerate, start, end)
             rate, subtype = sound.samplerate, sound.subtype
             samples = _read(sound, first, count)
@@ -96,7 +102,8 @@ def read_voice(
     path: Path | str, start: float | None = None, end: float | None = None, channel: int | None = None
 ) -> np.ndarray:
     """As `read_wideband`, for who does not mind the scale: int16 where the file has that, at half the memory."""
-    with suppress(OSError):  # the other reader will say so
+    with suppress(OSError, ValueError):  # the other reader will say so
+        _check_file(path)
         plain = None if channel else _read_plain(path, start, end)
         if plain is not None and plain[1] == 16000:
             return plain[0]
@@ -134,6 +141,18 @@ def write_wav(path: Path | str, samples: np.ndarray | Iterable[np.ndarray], rate
             out.writeframes(to_int16(piece).astype("<i2", copy=False))
 
 
+def _check_file(path: Path | str) -> None:
+    """Opening a FIFO would wait for ever, and a device may do anything."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise AudioError("unreadable_audio", f"{path}: is no file but a folder, pipe or device")
+
+
+def _check_header(path: Path | str, frames: int, rate: int) -> None:
+    _check_frames(path, frames)
+    if rate not in RATES:
+        raise AudioError("bad_rate", f"{path}: its header says {rate} samples a second; mend it or leave the file out")
+
+
 def _check_frames(path: Path | str, frames: int) -> None:
     if frames <= 0:
         raise AudioError("empty_audio", f"{path}: holds no samples")
@@ -148,6 +167,9 @@ def _segment(path: Path | str, frames: int, rate: int, start: float | None, end:
     if not (0 <= first < min(last, frames) and last <= frames + OVERSHOOT * rate):
         wanted = f"{start or 0} s to {'its end' if end is None else f'{end} s'}"
         raise AudioError("bad_segment", f"{path}: is {frames / rate:.3f} s long, the segment is {wanted}")
+    if min(last, frames) - first > LONGEST * rate:
+        hours = (min(last, frames) - first) / rate / 3600
+        raise AudioError("too_long", f"{path}: claims {hours:.1f} hours, {LONGEST // 3600} can be read at once; cut it up")
     return first, min(last, frames) - first
 
 
@@ -163,7 +185,7 @@ def _read_plain(path: Path | str, start: float | None, end: float | None) -> tup
         riff, _, form, fmt, fmt_size, tag, channels, rate, _, _, bits, data, size = PLAIN.unpack(header)
         if (riff, form, fmt, fmt_size, tag, channels, bits, data) != PLAIN_FIELDS:
             return None
-        if not 0 < size <= os.fstat(file.fileno()).st_size - PLAIN.size or not rate:
+        if not 0 < size <= os.fstat(file.fileno()).st_size - PLAIN.size or rate not in RATES:
             return None
         first, count = _segment(path, size // 2, rate, start, end)
         file.seek(PLAIN.size + 2 * first)
@@ -197,6 +219,16 @@ def _one_channel(path: Path | str, samples: np.ndarray, channel: int | None) -> 
 
 
 def _unreadable(path: Path | str, error: Exception) -> AudioError:
-    if not Path(path).exists():
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
         return AudioError("missing_audio", f"{path}: no such file")
-    return AudioError("unreadable_audio", f"{path}: cannot be read as sound ({str(error).splitlines()[-1]})")
+    what = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[-1]
+    if _is_shortened(path):
+        what = "SPHERE compressed by shorten; unpack it with sph2pipe -f wav"
+    return AudioError("unreadable_audio", f"{path}: cannot be read as sound ({what})")
+
+
+def _is_shortened(path: Path | str) -> bool:
+    with suppress(OSError, ValueError), open(path, "rb") as file:
+        header = file.read(1024)
+        return header.startswith(b"NIST_1A") and b"shorten" in header
+    return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -192,6 +194,60 @@ def test_a_file_cut_short_is_shorter_or_refused(tmp_path, kind, subtype, share):
 def test_what_is_no_sound_is_refused_whatever_its_name(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     assert reason(tmp_path / name) == "unreadable_audio"
+
+
+@pytest.mark.parametrize("read", [read_audio, read_info, read_voice, read_wideband])
+def test_what_is_no_file_is_refused_at_once(tmp_path, read):
+    """A FIFO without a writer would be waited for, for ever."""
+    os.mkfifo(tmp_path / "fifo.wav")
+    (tmp_path / "to_fifo.wav").symlink_to("fifo.wav")
+    (tmp_path / "circle.wav").symlink_to("circle.wav")
+    (tmp_path / "broken.wav").symlink_to("nowhere.wav")
+    write_voice(tmp_path / "a.wav")
+    expected = {
+        tmp_path: "unreadable_audio",
+        tmp_path / "fifo.wav": "unreadable_audio",
+        tmp_path / "to_fifo.wav": "unreadable_audio",
+        "/dev/zero": "unreadable_audio",
+        tmp_path / "circle.wav": "unreadable_audio",
+        tmp_path / ("long" * 100): "unreadable_audio",
+        tmp_path / "a.wav\0.wav": "unreadable_audio",
+        tmp_path / "broken.wav": "missing_audio",
+        tmp_path / "a.wav" / "b.wav": "missing_audio",
+    }
+    for path, why in expected.items():
+        with pytest.raises(AudioError) as error:
+            read(path)
+        assert error.value.reason == why, path
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_refused(tmp_path):
+    path = write_voice(tmp_path / "a.wav")
+    path.chmod(0)
+    assert reason(path) == "unreadable_audio"
+
+
+@pytest.mark.parametrize("rate", [1, 7, 1_000_000, 2**31])
+def test_a_header_with_a_rate_that_cannot_be_is_not_believed(tmp_path, rate):
+    """At 1 Hz a megabyte would become 30 gigabytes."""
+    content = bytearray(write_voice(tmp_path / "a.wav", 0.5).read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    (tmp_path / "lies.wav").write_bytes(content)
+    assert reason(tmp_path / "lies.wav") in ("bad_rate", "unreadable_audio")
+    with pytest.raises(AudioError):
+        read_info(tmp_path / "lies.wav")
+
+
+def test_a_file_that_claims_years_is_refused_and_its_segments_are_read(tmp_path):
+    soundfile.write(tmp_path / "a.flac", voice(0.5), 16000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[22:26] = b"\xff" * 4  # samples in STREAMINFO (RFC 9639, 8.2)
+    (tmp_path / "years.flac").write_bytes(content)
+    assert reason(tmp_path / "years.flac") == "too_long"
+    np.testing.assert_array_equal(
+        read_audio(tmp_path / "years.flac", 0.1, 0.2)[0], read_audio(tmp_path / "a.flac", 0.1, 0.2)[0]
+    )
 
 
 @pytest.mark.parametrize("place", [{"start": -0.1}, {"start": 0.4, "end": 0.3}, {"start": 0.3, "end": 0.3}])

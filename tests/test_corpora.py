@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_sound import write_manifest
 
-from data.corpora import Reject, Utterance, read_corpus
+from data.corpora import FORMATS, Reject, Utterance, detect, read_corpus, split_fragment
 from data.errors import UserError
-
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "speech"
 
 
 def read_lines(folder: Path, *lines) -> list[Utterance | Reject]:
@@ -22,13 +22,6 @@ def read_lines(folder: Path, *lines) -> list[Utterance | Reject]:
 
 def read_line(folder: Path, **fields) -> Utterance | Reject:
     return read_lines(folder, {"source": "a.wav", "target": "字"} | fields)[0]
-
-
-def kaldi(folder: Path, **files: str) -> list[Utterance | Reject]:
-    folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("_", ".")).write_text(text, encoding="utf-8")
-    return list(read_corpus(folder))
 
 
 # --- JSON lines -------------------------------------------------------------------------------------
@@ -66,14 +59,23 @@ def test_digits_are_a_key_and_blank_lines_are_no_lines(tmp_path):
         ({"source": None}, "no_audio"),
         ({"target": None}, "no_text"),
         ({"target": ["字"]}, "bad_field"),
-        ({"start": "1"}, "bad_field"),
-        ({"start": -1}, "bad_field"),
+        ({"source": ""}, "no_audio"),
+        ({"source": "https://example.com/a.wav"}, "remote_audio"),
+        ({"start": "one"}, "bad_field"),
+        ({"start": "1_0"}, "bad_field"),
+        ({"start": True}, "bad_field"),
         ({"start": float("nan")}, "bad_field"),
-        ({"start": 2, "end": 2}, "bad_field"),
-        ({"end": 0}, "bad_field"),
+        ({"start": "nan"}, "bad_field"),
+        ({"start": 10**400}, "bad_field"),
+        ({"start": -1}, "bad_times"),
+        ({"start": 2, "end": 2}, "bad_times"),
+        ({"start": "2", "end": "1.5"}, "bad_times"),
+        ({"end": 0}, "bad_times"),
+        ({"end": 1e308}, "bad_times"),
         ({"channel": -1}, "bad_field"),
         ({"channel": 0.5}, "bad_field"),
         ({"channel": True}, "bad_field"),
+        ({"channel": "left"}, "bad_field"),
         ({"key": {}}, "bad_field"),
         ({"target": "\ud800"}, "bad_field"),
         ({"source": "a\0b"}, "bad_field"),
@@ -86,13 +88,27 @@ def test_a_bad_field_is_a_reject_that_names_the_line(tmp_path, fields, reason):
     assert f"{tmp_path / 'corpus.jsonl'}:1: " in item.detail
 
 
-@pytest.mark.parametrize("line", [b"{", b"no json", b"[]", b"3", b'{"source": "\xff"}'])
-def test_what_is_no_json_is_a_reject_and_the_rest_goes_on(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "bad_json"),
+        (b"no json", "bad_json"),
+        (b"[]", "bad_json"),
+        (b"3", "bad_json"),
+        (b"[" * 100_000, "bad_json"),
+        (b"9" * 10_000, "bad_json"),
+        (b'{"source": "\xff"}', "bad_encoding"),
+        (b'{"source": "a.wav", "target": "\0"}', "bad_encoding"),
+        (b'{"source": "a.wav", "target": "' + b"a" * 2**20 + b'"}', "too_long"),
+    ],
+)
+def test_what_is_no_json_is_a_reject_and_the_rest_goes_on(tmp_path, line, reason):
     good = json.dumps({"source": "a.wav", "target": "b"}).encode()
     (tmp_path / "c.jsonl").write_bytes(good + b"\n" + line + b"\n" + good + b"\n")
     items = list(read_corpus(tmp_path / "c.jsonl"))
     assert [type(item) for item in items] == [Utterance, Reject, Utterance]
-    assert (items[1].reason, items[1].line) == ("bad_json", 2)
+    assert (items[1].reason, items[1].line) == (reason, 2)
+    assert len(items[1].detail) < 400
 
 
 @given(st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=8))
@@ -103,6 +119,42 @@ def test_any_bytes_are_accounted_for(tmp_path_factory, lines):
     assert len(list(read_corpus(path))) == 1 + sum(bool(line.strip()) for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"start": "1.5", "end": "2"}, {"start": 1.5, "end": 2.0}),
+        ({"start": " .5 ", "end": "1e1"}, {"start": 0.5, "end": 10.0}),
+        ({"start": 1, "end": 2}, {"start": 1.0, "end": 2.0}),
+        ({"key": 17, "speaker": 3.0, "call": 20240101}, {"key": "17", "speaker": "3", "call": "20240101"}),
+        ({"channel": "1"}, {"channel": 1}),
+        ({"channel": 1.0}, {"channel": 1}),
+    ],
+)
+def test_numbers_are_taken_as_they_come(tmp_path, fields, expected):
+    item = read_line(tmp_path, **fields)
+    assert isinstance(item, Utterance)
+    assert {name: getattr(item, name) for name in expected} == expected
+    for value in expected.values():
+        assert type(value) in {type(getattr(item, name)) for name in expected}
+
+
+def test_a_reject_tells_value_and_bound_and_what_is_known_of_its_line(tmp_path):
+    item = read_line(tmp_path, key=5, call="c", start=3, end=1)
+    assert (item.key, item.text, item.call, item.value, item.bound) == ("5", "字", "c", 1.0, 3.0)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_encodings_and_gzip_give_the_same_utterances(tmp_path, encoding, packed):
+    lines = [{"source": f"{n}.wav", "target": "语音转写，第二句"} for n in range(3)]
+    expected = read_lines(tmp_path, *lines)
+    content = (tmp_path / "corpus.jsonl").read_text(encoding="utf-8").encode(encoding)
+    (tmp_path / "corpus.jsonl").unlink()
+    path = tmp_path / ("corpus.jsonl.gz" if packed else "corpus.jsonl")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    assert list(read_corpus(path)) == expected
+
+
 def test_missing_and_empty_manifests_are_errors(tmp_path):
     with pytest.raises(UserError, match="no such manifest"):
         read_corpus(tmp_path / "nowhere")
@@ -111,67 +163,64 @@ def test_missing_and_empty_manifests_are_errors(tmp_path):
         read_corpus(tmp_path / "empty.jsonl")
 
 
-# --- Kaldi --------------------------------------------------------------------------------------------
+@pytest.mark.skipif(os.name != "posix", reason="no FIFOs here")
+def test_a_manifest_that_is_a_fifo_is_an_error_not_a_hang(tmp_path):
+    os.mkfifo(tmp_path / "c.jsonl")
+    with pytest.raises(UserError, match="is no file but"):
+        read_corpus(tmp_path / "c.jsonl")
 
 
-def test_kaldi_without_segments(tmp_path):
-    items = kaldi(
-        tmp_path, wav_scp="u1 a b.wav\nu2\t/abs/b.wav\n", text="u2 你 好\nu1 字\n", utt2spk="u1 s1\n"
-    )
-    assert items == [
-        Utterance("u1", tmp_path / "a b.wav", "字", speaker="s1", line=1),
-        Utterance("u2", Path("/abs/b.wav"), "你 好", line=2),
-    ]
+# --- which format ---------------------------------------------------------------------------------------
+
+CHAT = [{"role": "user", "content": "<|startofspeech|>!a.wav<|endofspeech|>"}, {"role": "assistant", "content": "字"}]
+FILES = {
+    "json_lines": ("c.jsonl", '{"source": "a.wav", "target": "字"}\n'),
+    "funasr": ("c.jsonl", "broken\n" + json.dumps({"messages": CHAT, "speech_length": 3}) + "\n"),
+    "wenetspeech": ("WenetSpeech.json", '{\n  "audios": [{"aid": "Y", "path": "a.opus", "segments": []}]}'),
+    "kaldi": ("wav.scp", "u1 a.wav\n"),
+    "magicdata_ramc": ("CTS-1.txt", "[1.319,6.691]\tG00000140\t女,普通话\t爱数智慧\n"),
+    "hkust": ("20040503_220921_A901153_B901154.txt", "# 20040503\n\n1.21 3.4 A: 喂\n"),
+}
 
 
-def test_kaldi_with_segments(tmp_path):
-    items = kaldi(
-        tmp_path, wav_scp="r1 a.wav\n", text="u1 一\nu2 二\n", segments="u1 r1 0.5 1.25\nu2 r1 2 -1\n"
-    )
-    assert [(i.key, i.start, i.end, i.call) for i in items] == [
-        ("u1", 0.5, 1.25, "r1"),
-        ("u2", 2.0, None, "r1"),
-    ]
+def test_every_format_has_its_file_here():
+    assert set(FORMATS) == {"auto", *FILES}
 
 
-def test_kaldi_lines_that_cannot_be_used(tmp_path):
-    items = kaldi(
-        tmp_path,
-        wav_scp="r1 a.wav\nr2 sox b.wav -t wav - |\n",
-        text="u1 一\nu2 二\nu3 三\nu4 四\nu5 五\n",
-        segments="u1 r1 1 x\nu2 r9 0 1\nu3 r2 0 1\nu4 r1 2 1\nu6 r1 0 1\n",
-    )
-    assert {item.key: item.reason for item in items} == {
-        "u1": "bad_field",
-        "u2": "no_audio",
-        "u3": "pipe_command",
-        "u4": "bad_field",
-        "u6": "no_text",
-        "u5": "no_audio",
-    }
+@pytest.mark.parametrize("form", FILES)
+def test_a_file_and_its_folder_are_recognised(tmp_path, form):
+    name, content = FILES[form]
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    if form not in ("json_lines", "funasr"):
+        assert detect(tmp_path) == form
+    if form != "kaldi":
+        assert detect(tmp_path / name) == form
 
 
-def test_a_command_in_wav_scp_is_never_run(tmp_path):
-    for command in (f"touch {tmp_path}/ran |", f"| touch {tmp_path}/ran", f"$(touch {tmp_path}/ran)"):
-        kaldi(tmp_path, wav_scp=f"u1 {command}\n", text="u1 字\n")
-    assert not (tmp_path / "ran").exists()
+def test_a_folder_that_is_no_corpus_is_an_error(tmp_path):
+    (tmp_path / "README.txt").write_text("words")
+    with pytest.raises(UserError, match="is no corpus"):
+        read_corpus(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"text": "u1 字\n"}, "no file wav.scp"),
-        ({"wav_scp": "u1 a.wav\n"}, "no file text"),
-        ({"wav_scp": "u1 a\nu1 b\n", "text": "u1 字\n"}, "wav.scp:2: u1 stands in line 1 too"),
-        ({"wav_scp": "", "text": ""}, "is empty"),
-    ],
-)
-def test_a_broken_kaldi_folder_is_one_line(tmp_path, files, message):
-    with pytest.raises(UserError, match=message):
-        kaldi(tmp_path, **files)
+def test_a_format_can_be_forced(tmp_path):
+    path = write_manifest(tmp_path / "c.jsonl", [{"messages": CHAT, "source": "b.wav", "target": "话"}])
+    assert [item.text for item in read_corpus(path)] == ["字"]
+    assert [item.text for item in read_corpus(path, "json_lines")] == ["话"]
+    with pytest.raises(UserError, match="nemo: no such format; there are auto, "):
+        read_corpus(path, "nemo")
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="no recordings of people here")
-def test_real_recordings():
-    items = list(read_corpus(SHARED))
-    assert len(items) == 5 and all(isinstance(item, Utterance) and item.audio.exists() for item in items)
+def test_a_part_is_named_behind_a_hash_unless_that_is_the_name_of_a_file(tmp_path):
+    assert split_fragment("x/WenetSpeech.json#M") == (Path("x/WenetSpeech.json"), "M")
+    assert split_fragment("x/c.jsonl") == (Path("x/c.jsonl"), None)
+    (tmp_path / "c#1").write_text("{}")
+    assert split_fragment(tmp_path / "c#1") == (tmp_path / "c#1", None)
+
+
+def test_a_part_or_a_confidence_of_what_has_none_is_an_error(tmp_path):
+    path = write_manifest(tmp_path / "c.jsonl", [{"source": "a.wav", "target": "字"}])
+    with pytest.raises(UserError, match="have parts, this is json_lines"):
+        read_corpus(f"{path}#M")
+    with pytest.raises(UserError, match="only WenetSpeech tells a confidence"):
+        read_corpus(path, min_confidence=0.9)
