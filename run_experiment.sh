@@ -68,7 +68,7 @@ stage_0() {
   fi
   simulate test "$GENERAL_TEST"
   convert general_16k/test "$GENERAL_TEST"    # the guard: the wideband speech as it is
-  convert real_8k_telephone/train "$CALLS_TRAIN"
+  convert real_8k_telephone/train "$CALLS_TRAIN" ${RULES:+--rule $RULES}
   if [[ $CALLS_TEST ]]; then
     convert real_8k_telephone/dev "$CALLS_DEV"
     convert real_8k_telephone/test "$CALLS_TEST"

@@ -16,13 +16,17 @@
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
 : "${DEV_CAP=300}"             # utterances of the dev set that are decoded after each epoch
 
-# Corpora: a JSON-lines manifest or a Kaldi folder each.
+# Corpora: each in a form of data/corpora.py (JSON lines, Kaldi, WenetSpeech.json#M, FunASR, folders of calls …).
 : "${GENERAL_TRAIN=}"          # 16 kHz wideband speech, to be sent through the simulated telephone
 : "${GENERAL_DEV=}"
 : "${GENERAL_TEST=}"           # also the guard: scored wideband, as it is; empty = no guard
 : "${CALLS_TRAIN=}"            # real 8 kHz calls
 : "${CALLS_DEV=}"
 : "${CALLS_TEST=}"             # empty = the calls' dev set is divided, call by call
+
+# What of the training sets is left out as implausible, and listed in rejected/; dev and test are never filtered
+: "${RULES=}"                  # other bounds for the rules, or none: "too_fast=12 silent=off" (data/plausibility.py)
+: "${MIN_CONFIDENCE=0}"        # WenetSpeech: least confidence of a training segment
 
 # `++section.key=value …` over conf/stage1_….yaml, stage2_….yaml, stage3_….yaml
 : "${STAGE1_SET=}"

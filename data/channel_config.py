@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import yaml
 
 from data.call_profiles import BOUNDS, Mix, Profile, is_number
 from data.errors import UserError
+from data.spelling import nearest
 
 CONFIG = Path(__file__).resolve().parents[1] / "conf" / "telephone_channel.yaml"
 CHOICES = ("legs", "concealment", "upsampler", "kbps")
@@ -35,7 +35,7 @@ def read_mix(name: str, path: Path | str = CONFIG, changes: Sequence[str] = ()) 
         shares = _shares(sections["mixes"][name], f"{path}: mix {name}", list(profiles))
     else:
         known = [*profiles, *sections["mixes"]]
-        raise UserError(f"{path}: has no profile or mix {name!r}{_nearest(name, known)}")
+        raise UserError(f"{path}: has no profile or mix {name!r}{nearest(name, known)}")
     read = [_profile(one, profiles[one], path, changes) for one in shares]
     return _switch_off(Mix(name, tuple(read), tuple(shares.values())))
 
@@ -56,7 +56,7 @@ def _profile(name: str, settings: Any, path: Path | str, changes: Sequence[str])
     where = f"{path}: {name}"
     for key in settings if isinstance(settings, dict) else ():
         if key not in known:
-            raise UserError(f"{where}: unknown key {key!r}{_nearest(str(key), list(known))}")
+            raise UserError(f"{where}: unknown key {key!r}{nearest(str(key), list(known))}")
     for key, field in known.items():
         if field.default is MISSING and (not isinstance(settings, dict) or key not in settings):
             raise UserError(f"{where}: has no {key!r}")
@@ -72,7 +72,7 @@ def _changed(profile: Profile, changes: Sequence[str]) -> Profile:
         if not equals:
             raise UserError(f"{change!r}: write it as key=value, such as snr_db=10")
         if key not in known:
-            raise UserError(f"{change!r}: unknown key {key!r}{_nearest(key, known)}")
+            raise UserError(f"{change!r}: unknown key {key!r}{nearest(key, known)}")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError:
@@ -124,7 +124,7 @@ def _shares(mix: Any, where: str, known: list[str]) -> dict[str, float]:
         raise UserError(f"{where}: must be a table of profiles and weights")
     for name, weight in mix.items():
         if name not in known:
-            raise UserError(f"{where}: no profile is called {name!r}{_nearest(str(name), known)}")
+            raise UserError(f"{where}: no profile is called {name!r}{nearest(str(name), known)}")
         if not is_number(weight) or weight <= 0:
             raise UserError(f"{where}: the weight of {name} must be a positive number, not {weight!r}")
     return mix
@@ -132,8 +132,3 @@ def _shares(mix: Any, where: str, known: list[str]) -> dict[str, float]:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"

@@ -3,40 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from data.audio import read_info, read_wideband, write_wav
+from data.audio import AudioInfo, read_info, read_wideband, write_wav
 from data.corpora import Utterance
 from data.manifest import RATE
+from data.plausibility import header_facts, sample_facts
 from data.shards import Record
 from data.split import Split, check_length, guard
 
-VERSION = 1  # a change of what it makes of the same audio must change this
+VERSION = 1  # a change of what it makes of the same audio, or measures of it, must change this
 
 
 @dataclass(frozen=True)
 class Converter:
-    """Brings the audio of one utterance to 16 kHz; sent once to every worker."""
+    """Brings the audio of one utterance to 16 kHz; sent once to every worker.
+
+    `measured` is what the rules of the split need to know of the sound: nothing, its "header", or its
+    "samples". It goes into the record; the rules are applied later, to what the record says. Samples are those
+    that were just read; of what stays in its place they are read for this alone.
+    """
 
     split: Split
     force_copy: bool = False
+    measured: str = ""
 
     def __call__(self, utterance: Utterance) -> Record:
         return guard(self._convert, utterance)
 
     def _convert(self, utterance: Utterance) -> Record:
-        in_place = None if self.force_copy else _samples_in_place(utterance)
-        if in_place is not None:
-            check_length(in_place, utterance.audio)
-            return {"samples": in_place, "in_place": True}
+        info = read_info(utterance.audio)
+        known = header_facts(utterance, info) if self.measured else {}
+        make = self._leave if not self.force_copy and _is_ready(utterance, info) else self._copy
+        return known | guard(partial(make, info), utterance)
+
+    def _leave(self, info: AudioInfo, utterance: Utterance) -> Record:
+        check_length(info.frames, utterance.audio)
+        record = {"samples": info.frames, "in_place": True}
+        return record | (sample_facts(read_wideband(utterance.audio)) if self.measured == "samples" else {})
+
+    def _copy(self, _: AudioInfo, utterance: Utterance) -> Record:
         samples = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
         check_length(len(samples), utterance.audio)
         write_wav(self.split.wav(utterance.key), samples, RATE)
-        return {"samples": len(samples)}
+        return {"samples": len(samples)} | (sample_facts(samples) if self.measured == "samples" else {})
 
 
-def _samples_in_place(utterance: Utterance) -> int | None:
-    """Length of a sound file that training can read as it is; None for one that must be converted."""
-    info = read_info(utterance.audio)
+def _is_ready(utterance: Utterance, info: AudioInfo) -> bool:
+    """Can training read the sound file as it is?"""
     is_plain = (info.format, info.subtype, info.rate, info.channels) == ("WAV", "PCM_16", RATE, 1)
-    is_whole = utterance.start is None and utterance.end is None and not utterance.channel
-    return info.frames if is_plain and is_whole else None
+    return is_plain and utterance.start is None and utterance.end is None and not utterance.channel

@@ -36,7 +36,8 @@ from data.files import sha256_of
 from data.negatives import make_negatives
 from data.one_call import carry_file
 from data.one_core import settle_on_one_core
-from data.selection import Selection, count_reasons, select
+from data.plausibility import choose_rules, wanted
+from data.selection import Selection, select
 from data.shards import Record
 from data.simulator import Simulator
 from data.split import RETRY, Split, guard, make_split
@@ -51,17 +52,19 @@ class Offline:
 
     split: Split
     simulator: Simulator
+    measured: str = ""
 
     def __call__(self, utterance: Utterance) -> Record:
         return guard(self._simulate, utterance)
 
     def _simulate(self, utterance: Utterance) -> Record:
         path = self.split.wav(utterance.key)
-        call, samples = carry_file(self.simulator, utterance, path)
-        record: Record = {"samples": samples, "row": {"channel": call.row()} | _origin(utterance)}
+        made = carry_file(self.simulator, utterance, path, self.measured)
+        row = {"channel": made.call.row()} | _origin(utterance)
+        record: Record = made.facts | {"samples": made.samples, "row": row}
         if self.split.name != "train":  # a test set that has changed unnoticed proves nothing
             record["row"]["audio_sha256"] = sha256_of(path)
-        return record | {RETRY: call.unreadable} if call.unreadable else record
+        return record | {RETRY: made.call.unreadable} if made.call.unreadable else record
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--manifest, --output_dir and --split go together")
     if many and (args.babble or args.plot or args.set):
         parser.error("--babble, --plot and --set go with --input")
-    if (args.online or args.negative_rate) and args.split != "train":
-        parser.error("--online and --negative_rate go with --split train")
+    if (args.online or args.negative_rate or args.rule) and args.split != "train":
+        parser.error("--online, --negative_rate and --rule go with --split train")
     mix = read_mix(args.profile, args.channel_config, args.set)
     noises = _noises(args.noise_dir, mix)
     return _one_file(args, mix, noises) if one_file else _manifest(args, mix, noises)
@@ -104,18 +107,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> int:
     folder = args.output_dir
     options.refuse_same(args.manifest, folder / f"{args.split}.jsonl")
-    selection = select(args.manifest)
-    print(f"{args.manifest}: {selection.read} lines, {len(selection.kept)} usable by their text, "
-          f"{count_reasons(selection.rejected)}")
+    rules = choose_rules(args.rule) if args.split == "train" else ()
+    selection = select(args.manifest, rules=rules, format=args.format, min_confidence=args.min_confidence)
+    print(selection.summary(args.manifest))
     simulator = Simulator(mix, args.seed, _pool(selection, mix, args.manifest), noises)
     chosen = _with_negatives(selection.head(args.limit), args)
     if args.online:
         split = Split(folder, args.split, {"conversion": conversion.VERSION, "copy": False}, args.prompt)
         online.write_settings(split.jsonl, simulator)
-        print(make_split(split, chosen, Clean(Converter(split)), args.jobs))
+        print(make_split(split, chosen, Clean(Converter(split, measured=wanted(rules))), args.jobs))
         return 0
     split = Split(folder, args.split, _settings(simulator, selection), args.prompt)
-    print(make_split(split, chosen, Offline(split, simulator), args.jobs))
+    print(make_split(split, chosen, Offline(split, simulator, wanted(rules)), args.jobs))
     return 0
 
 
@@ -170,7 +173,7 @@ def _one_file(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
     settle_on_one_core()
     voices = [Utterance(str(path), path, "", speaker=str(path)) for path in args.babble]
     simulator = Simulator(mix, args.seed, TalkerPool(voices), noises)
-    call, _ = carry_file(simulator, Utterance(args.input.stem, args.input, ""), args.output)
+    call = carry_file(simulator, Utterance(args.input.stem, args.input, ""), args.output).call
     print(json.dumps(call.row(), ensure_ascii=False))
     if args.plot:
         from data.picture import plot_call  # its library takes a second to import
@@ -181,7 +184,7 @@ def _one_file(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
 
 def _parser() -> argparse.ArgumentParser:
     parser = options.parser(__doc__)
-    parser.add_argument("--manifest", type=Path, help="JSON lines or a Kaldi folder, wideband speech")
+    parser.add_argument("--manifest", type=Path, help="a corpus of wideband speech in any form of --format")
     parser.add_argument("--output_dir", type=Path)
     parser.add_argument("--split", choices=("train", "dev", "test"))
     parser.add_argument("--online", action="store_true", help="clean rows, to be simulated anew in each epoch of training")
@@ -198,6 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--noise_dir", type=Path, help="noise files, for profiles with noise_snr_db")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--prompt", default=prompt.DEFAULT_PROMPT)
+    options.add_reading(parser)
+    options.add_rules(parser)
     options.add_shared(parser)
     return parser
 

@@ -16,18 +16,27 @@ from data.speech_level import LevelMeter
 from data.telephone_channel import WIDE, Draws, Room, add_background, carry
 
 PIECE, CONTEXT = 300 * WIDE, 2 * WIDE  # whole frames of 20 ms, whole seconds at any rate
+Read = Callable[[int, int], np.ndarray]  # (to - from,) float32 samples of the recording, from … to
+
 FRAME = 320  # samples of 20 ms at 16 kHz
 
 
+def measure_long(read: Read, length: int) -> LevelMeter:
+    """A meter that has heard all of a recording."""
+    meter = LevelMeter(WIDE)
+    for begin in range(0, length, PIECE):
+        meter.update(read(begin, min(begin + PIECE, length)))
+    return meter
+
+
 def simulate_long(
-    read: Callable[[int, int], np.ndarray], length: int, draws: Draws, lost: np.ndarray, room: Room
+    read: Read, length: int, draws: Draws, lost: np.ndarray, room: Room, meter: LevelMeter
 ) -> Iterator[np.ndarray]:
     """The pieces, int16 at 16 kHz, of a recording of `length` samples at 16 kHz.
 
-    `read(from, to)` gives (to - from,) float32 samples of it; `lost` is (frames,) bool. The room begins again
-    when it ends.
+    `lost` is (frames,) bool, `meter` has heard the recording. The room begins again when it ends.
     """
-    scale, background = _scale(read, length, draws), _background(draws, room)
+    scale, background = np.float32(meter.gain_to(draws.level_dbov)), _background(draws, room)
     for part, begin in enumerate(range(0, length, PIECE)):
         first, last = max(begin - CONTEXT, 0), min(begin + PIECE + CONTEXT, length)
         mixed = read(first, last) * scale
@@ -35,13 +44,6 @@ def simulate_long(
             mixed += stretch(background, first % len(background), last - first)
         heard = carry(mixed, draws, lost[first // FRAME : -(-last // FRAME)], part)
         yield heard[begin - first :][:PIECE]
-
-
-def _scale(read: Callable[[int, int], np.ndarray], length: int, draws: Draws) -> np.float32:
-    meter = LevelMeter(WIDE)
-    for begin in range(0, length, PIECE):
-        meter.update(read(begin, min(begin + PIECE, length)))
-    return np.float32(meter.gain_to(draws.level_dbov))
 
 
 def _background(draws: Draws, room: Room) -> np.ndarray | None:

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from data.audio import read_wideband, write_wav
+from data.audio import read_info, read_wideband, write_wav
 from data.corpora import Utterance
-from data.long_recording import simulate_long
+from data.long_recording import measure_long, simulate_long
+from data.plausibility import Facts, header_facts, level_facts, sample_facts
 from data.simulator import LONG, Call, Simulator, end_of
 from data.split import check_length
 from data.telephone_channel import WIDE, simulate
 
 
-def carry_file(simulator: Simulator, utterance: Utterance, output: Path) -> tuple[Call, int]:
-    """Write the telephone version of an utterance; its call and its length in samples at 16 kHz.
+@dataclass(frozen=True)
+class Carried:
+    """The call of an utterance, its length in samples at 16 kHz, and what was measured of the clean sound."""
 
-    Raises AudioError for what cannot be used.
+    call: Call
+    samples: int
+    facts: Facts
+
+
+def carry_file(simulator: Simulator, utterance: Utterance, output: Path, measured: str = "") -> Carried:
+    """Write the telephone version of an utterance. Raises AudioError for what cannot be used.
+
+    `measured` is what the rules of plausibility want to know: nothing, the sound's "header" or its "samples".
     """
+    known = header_facts(utterance, read_info(utterance.audio)) if measured else {}
     start, end = utterance.start or 0.0, end_of(utterance)
     if end is not None and end - start > LONG:
-        return _carry_long(simulator, utterance, round((end - start) * WIDE), output)
+        return _carry_long(simulator, utterance, round((end - start) * WIDE), output, known, measured)
     speech = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
     check_length(len(speech), utterance.audio)
     call, room = simulator.dial(utterance, len(speech))
     write_wav(output, simulate(speech, call.draws, call.lost, room), WIDE)
-    return call, len(speech)
+    return Carried(call, len(speech), known | (sample_facts(speech) if measured == "samples" else {}))
 
 
-def _carry_long(simulator: Simulator, utterance: Utterance, length: int, output: Path) -> tuple[Call, int]:
+def _carry_long(
+    simulator: Simulator, utterance: Utterance, length: int, output: Path, known: Facts, measured: str
+) -> Carried:
     call, room = simulator.dial(utterance, length)
-    pieces = simulate_long(partial(_read, utterance), length, call.draws, call.lost, room)
-    write_wav(output, pieces, WIDE)
-    return call, length
+    read = partial(_read, utterance)
+    meter = measure_long(read, length)
+    write_wav(output, simulate_long(read, length, call.draws, call.lost, room, meter), WIDE)
+    return Carried(call, length, known | (level_facts(meter.level(), length / WIDE) if measured == "samples" else {}))
 
 
 def _read(utterance: Utterance, first: int, last: int) -> np.ndarray:

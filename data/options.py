@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from data.corpora import FORMATS
 from data.errors import UserError
+from data.plausibility import RULES
 from data.shards import available_cores
 
 
@@ -21,6 +23,21 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
                         help="processes at a time (default: one a core)")
     parser.add_argument("--limit", type=positive, metavar="N",
                         help="make the first N usable utterances only; all text is still checked")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """--format and --min_confidence."""
+    parser.add_argument("--format", choices=FORMATS, default="auto", help="the form of the manifest (default: seen from it)")
+    parser.add_argument("--min_confidence", type=rate, default=0.0, metavar="C",
+                        help="WenetSpeech: leave out segments of less confidence")
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """--rule, to be read by `plausibility.choose_rules`."""
+    rules = "; ".join(f"{rule.name}: {rule}" for rule in RULES)
+    parser.add_argument("--rule", nargs="+", action="extend", default=[], metavar="NAME=BOUND|off",
+                        help="another bound for a rule, or none. The rules: "
+                             + rules.replace("%", "%%"))
 
 
 def positive(text: str) -> int:

@@ -1,6 +1,9 @@
 """One split of a data folder: FOLDER/<split>.jsonl, wav/<split>/, rejected/<split>.jsonl, stats/<split>.json.
 
 The JSONL appears last and whole; before it does, an older one is gone, so it never stands beside other audio.
+
+What the rules of plausibility need to know of a sound stands in its record; they are asked when the files are
+written. So neither another bound nor another text costs a second look at the sound.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from data.corpora import Reject, Utterance
 from data.errors import UserError
 from data.files import sweep, write_text
 from data.manifest import RATE, row, write_rows
+from data.plausibility import Rules, judge, known, summary, wanted
 from data.progress import Progress
 from data.selection import Selection, count_reasons, refuse
 from data.shards import Journal, Record, run_missing
@@ -71,13 +75,14 @@ def file_name(key: str) -> str:
 def make_split(
     split: Split, selection: Selection, work: Callable[[Utterance], Record], jobs: int
 ) -> str:
-    """Make what is missing of the split and write its files. Returns the line that sums it up.
+    """Make what is missing of the split and write its files. Returns the line that sums it up, and one a rule.
 
+    `work` must put into its records what the rules of the selection want to know (`plausibility.wanted`).
     Raises UserError when not one utterance is left.
     """
     tasks = {split.ticket(utterance): utterance for utterance in selection.kept}
     with Journal(split.folder / ".journal" / f"{split.name}.jsonl").writing() as journal:
-        missing = {t: u for t, u in tasks.items() if not _is_there(split, u, journal.records.get(t))}
+        missing = {t: u for t, u in tasks.items() if not _is_there(split, u, journal.records.get(t), selection.rules)}
         if missing:
             _make_missing(split, missing, work, journal, jobs, len(tasks))
         records = [(utterance, journal.records[ticket]) for ticket, utterance in tasks.items()]
@@ -115,11 +120,13 @@ def _make_missing(
             len(records), sum(record.get("samples", 0) for record in records) / RATE))
 
 
-def _is_there(split: Split, utterance: Utterance, record: Record | None) -> bool:
+def _is_there(split: Split, utterance: Utterance, record: Record | None, rules: Rules) -> bool:
     """Can the record of an earlier run stand for the work?"""
     if record is None or REJECTED in record or RETRY in record:
         return False
-    if record.get("in_place"):
+    if wanted(rules) not in ("", *known(record)):
+        return False
+    if record.get("in_place") or judge(utterance, rules, known(record), record):
         return True
     try:
         return split.wav(utterance.key).stat().st_size == WAV_HEADER + 2 * record["samples"]
@@ -128,19 +135,40 @@ def _is_there(split: Split, utterance: Utterance, record: Record | None) -> bool
 
 
 def _write_files(split: Split, selection: Selection, records: list[tuple[Utterance, Record]]) -> str:
-    rows = [_row(split, utterance, record) for utterance, record in records if REJECTED not in record]
-    unusable = [refuse(utterance, r[REJECTED], r["detail"]) for utterance, r in records if REJECTED in r]
+    rows, unusable = [], []
+    for utterance, record in records:
+        refused = _refuse(utterance, record, selection.rules)
+        if refused:
+            unusable.append(refused)
+        else:
+            rows.append(_row(split, utterance, record))
     rejected = sorted(selection.rejected + unusable, key=lambda reject: reject.line)
-    write_rows(split.folder / "rejected" / f"{split.name}.jsonl", map(asdict, rejected))
+    write_rows(split.folder / "rejected" / f"{split.name}.jsonl", map(_reject_row, rejected))
     if not rows:
         raise UserError(f"{split.jsonl}: no utterance is left: {count_reasons(rejected)}; "
                         f"the first: {rejected[0].detail if rejected else 'there was none to begin with'}")
     hours = sum(fields["duration"] for fields in rows) / 3600
     speakers = len({fields["speaker"] for fields in rows if "speaker" in fields})
-    _write_stats(split, rows, rejected, hours, speakers)
+    _write_stats(split, rows, rejected, hours, speakers, selection.rules)
     write_rows(split.jsonl, rows)
-    return (f"read {len(rows) + len(rejected)} = kept {len(rows)} + {count_reasons(rejected)}; "
+    for refused in unusable:
+        split.wav(refused.key or "").unlink(missing_ok=True)
+    line = (f"read {len(rows) + len(rejected)} = kept {len(rows)} + {count_reasons(rejected)}; "
             f"{hours:.2f} hours, {speakers or 'unknown'} speakers -> {split.jsonl}")
+    return "\n".join([line, *summary(selection.rules, ("header", "samples"), rejected)])
+
+
+def _refuse(utterance: Utterance, record: Record, rules: Rules) -> Reject | None:
+    """Why an utterance is left out: by a rule, else because its sound cannot be used."""
+    implausible = judge(utterance, rules, known(record), record)
+    if implausible or REJECTED not in record:
+        return implausible
+    return refuse(utterance, record[REJECTED], record["detail"])
+
+
+def _reject_row(reject: Reject) -> dict[str, Any]:
+    """Every reject has a rule; `value` and `bound` where it is one with a bound."""
+    return asdict(reject) | {"rule": reject.reason}
 
 
 def _row(split: Split, utterance: Utterance, record: Record) -> dict[str, Any]:
@@ -151,7 +179,7 @@ def _row(split: Split, utterance: Utterance, record: Record) -> dict[str, Any]:
 
 
 def _write_stats(
-    split: Split, rows: list[dict[str, Any]], rejected: list[Reject], hours: float, speakers: int
+    split: Split, rows: list[dict[str, Any]], rejected: list[Reject], hours: float, speakers: int, rules: Rules
 ) -> None:
     hashes = [fields["audio_sha256"] for fields in rows if "audio_sha256" in fields]
     stats = {
@@ -163,6 +191,7 @@ def _write_stats(
         "characters": sum(fields["text_length"] for fields in rows),
         "speakers": speakers,
         "settings": split.settings,
+        "rules": {rule.name: rule.bound for rule in rules},
     }
     if hashes:
         stats["audio_sha256"] = hashlib.sha256("".join(hashes).encode()).hexdigest()

@@ -20,7 +20,7 @@ from typing import Literal
 import yaml
 
 from data.errors import UserError, run
-from local.spelling import nearest
+from data.spelling import nearest
 from local.typed_yaml import build_section, put, read_yaml, require
 
 GROUPS = ("audio_encoder", "audio_adaptor", "ctc_decoder", "ctc", "lora")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from data.errors import UserError
 from data.files import write_text
-from local.spelling import nearest
+from data.spelling import nearest
 
 TOP = Path(__file__).resolve().parents[1]
 BUILT_IN = "conf/mini.sh"

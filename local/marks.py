@@ -14,6 +14,7 @@ from typing import Literal
 
 from data.errors import UserError
 from data.files import write_text
+from data.fragment import split_fragment
 from local import fingerprint
 from local.experiment import STAGE_FILES, TOP, Experiment, shown_path
 from local.fingerprint import Table
@@ -176,7 +177,7 @@ def simulated(experiment: Experiment) -> str:
 
 def data_table(experiment: Experiment) -> Table:
     """What stage 0 depends on."""
-    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE"]
+    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "RULES", "MIN_CONFIDENCE"]
     if experiment.built_in:
         names += [
             f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")
@@ -194,7 +195,7 @@ def corpus_digest(experiment: Experiment, name: str) -> str:
     path = TOP / experiment[name]
     if path.is_relative_to(experiment.root):
         return f"OUTPUT_ROOT/{path.relative_to(experiment.root)}"
-    return f"{shown_path(path)} ({fingerprint.digest(path)})"
+    return f"{shown_path(path)} ({fingerprint.digest(split_fragment(path)[0])})"
 
 
 def model_digest(experiment: Experiment) -> str:

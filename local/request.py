@@ -11,8 +11,9 @@ import sys
 import time
 
 from data.errors import UserError
+from data.fragment import split_fragment
+from data.spelling import nearest
 from local.experiment import TOP, Experiment, shown_path
-from local.spelling import nearest
 
 CHOICES = {
     "INIT": ("trained", "released"),
@@ -94,7 +95,7 @@ def check_corpora(experiment: Experiment) -> None:
                 f"{name} is empty: set it to a manifest in {experiment['CONFIG']} or the environment{hint}"
             )
         made_here = experiment.built_in and path.is_relative_to(experiment.root)
-        if not made_here and not path.exists():
+        if not made_here and not split_fragment(path)[0].exists():
             raise UserError(
                 f"{name}={path} does not exist: set it in {experiment['CONFIG']} or the environment"
             )

@@ -21,7 +21,8 @@ simulate() {    # simulate SPLIT MANIFEST [option …]: wideband speech over the
 simulate_train() {    # once and for all, or left clean for the training to do it anew in every epoch
   local online=()
   [[ $("$python" local/stages.py simulated) == offline ]] || online=(--online)
-  simulate train "$GENERAL_TRAIN" --seed "$SEED" --negative_rate "$NEGATIVE_RATE" "${online[@]}"
+  simulate train "$GENERAL_TRAIN" --seed "$SEED" --negative_rate "$NEGATIVE_RATE" --min_confidence "$MIN_CONFIDENCE" \
+    "${online[@]}" ${RULES:+--rule $RULES}
 }
 
 convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to 16 kHz
@@ -29,8 +30,8 @@ convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to
     --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" "${@:3}"
 }
 
-validate() {    # all rows that stage 0 made
-  logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl
+validate() {    # all rows that stage 0 made; its page is to be read and listened to
+  logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl --summary "$data/report.json" --page "$data/report.html"
 }
 
 check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3 is said today, not after stages 1 and 2

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 
 from data.errors import UserError
-from local.spelling import nearest
+from data.spelling import nearest
 
 
 def require(fact: bool, key: str, rule: str) -> None:

@@ -122,7 +122,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byte
 
 def command_of(corpus: Path, folder: Path, jobs: str) -> list[str]:
     paths = ["--manifest", str(corpus), "--output_dir", str(folder)]
-    return [sys.executable, str(SCRIPT), *paths, "--split", "train", "--jobs", jobs]
+    hasty = ["--rule", "too_fast=off"]  # the sentences are short, but sounds of a third of a second are shorter
+    return [sys.executable, str(SCRIPT), *paths, "--split", "train", "--jobs", jobs, *hasty]
 
 
 @pytest.mark.slow
@@ -198,7 +199,7 @@ def test_bad_utterances_among_good_ones_are_listed(corpus, tmp_path, capsys):
         (16, "too_short"),
         (17, "annotation_error"),
     ]
-    assert "read 17 = kept 12 + rejected 5" in capsys.readouterr().out.splitlines()[-1]
+    assert "read 17 = kept 12 + rejected 5" in capsys.readouterr().out
     babblers = {
         key for row in read_rows(tmp_path / "out" / "train.jsonl") for key in row["channel"]["talkers"]
     }
@@ -391,7 +392,7 @@ def test_runs_as_a_script_from_any_folder_and_as_a_module(corpus, tmp_path, how)
             "nowhere.jsonl: no such manifest",
         ),
         (["--input", "nowhere.wav", "--output", "o.wav"], "nowhere.wav: no such file"),
-        (["--input", "a", "--output", "b", "--profile", "defualt"], "did you mean 'default'?"),
+        (["--input", "a", "--output", "b", "--profile", "defualt"], "did you mean default?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_1(tmp_path, arguments, message):

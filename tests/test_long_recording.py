@@ -15,9 +15,10 @@ from data import long_recording, one_call, simulator
 from data.babble import TalkerPool
 from data.channel_config import read_mix
 from data.corpora import Utterance
-from data.long_recording import simulate_long
+from data.long_recording import measure_long, simulate_long
 from data.packet_loss import METHODS
 from data.simulator import Simulator
+from data.speech_level import LevelMeter
 from data.telephone_channel import Draws, Leg, Room, lost_frames, simulate
 
 TOP = Path(__file__).resolve().parents[1]
@@ -37,7 +38,8 @@ def test_pieces_join_to_what_one_piece_would_have_been(samples, method, upsample
     draws = Draws(**vars(LINE) | {"concealment": method, "upsampler": upsampler})
     speech, babble = voice(13)[:samples], voice(13, seed=3)[:samples]
     lost = lost_frames(draws, samples)
-    pieces = list(simulate_long(lambda a, b: speech[a:b], samples, draws, lost, Room(babble)))
+    meter = measure_long(lambda a, b: speech[a:b], samples)
+    pieces = list(simulate_long(lambda a, b: speech[a:b], samples, draws, lost, Room(babble), meter))
     assert len(pieces) == -(-samples // 80000)
     whole = simulate(speech, draws, lost, Room(babble)).astype(int)
     different = np.concatenate(pieces) - whole
@@ -51,7 +53,9 @@ def test_a_short_room_begins_again(monkeypatch):
     click = np.zeros(32000, np.float32)
     click[1000:1100] = 0.5
     lost = lost_frames(draws, 160000)
-    pieces = simulate_long(lambda a, b: np.zeros(b - a, np.float32), 160000, draws, lost, Room(click))
+    pieces = simulate_long(
+        lambda a, b: np.zeros(b - a, np.float32), 160000, draws, lost, Room(click), LevelMeter()
+    )
     loud = np.abs(np.concatenate(list(pieces)).astype(int).reshape(-1, 32000)).argmax(axis=1)
     assert len(loud) == 5 and np.ptp(loud) <= 2 and abs(loud[0] - 1050) < 120
 
@@ -66,9 +70,10 @@ def test_a_long_file_is_carried_piece_by_piece(tmp_path, monkeypatch, rate):
     other = tmp_path / "b.wav"
     soundfile.write(other, voice(9), 16000)
     pool = TalkerPool([Utterance("b", other, "", speaker="b")])
-    call, samples = one_call.carry_file(
+    made = one_call.carry_file(
         Simulator(read_mix("default"), 1, pool), Utterance("a", source, ""), tmp_path / "out.wav"
     )
+    call, samples = made.call, made.samples
     heard, heard_rate = soundfile.read(tmp_path / "out.wav", dtype="int16")
     assert heard_rate == 16000 and len(heard) == samples == round(16.3 * 16000)
     assert len(call.lost) == 815 and call.talkers == ["b"]

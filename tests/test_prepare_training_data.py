@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from made_sound import make_corpus, tree, write_manifest, write_voice
+from made_sound import make_corpus, tree, voice, write_manifest, write_voice
 
 from data.audio import read_audio, resample
 from data.errors import UserError
@@ -76,6 +76,102 @@ def test_annotation_errors_are_filtered_on_demand(tmp_path, capsys):
     rows = convert(corpus, tmp_path / "b" / "train.jsonl", "--filter_annotation_error")
     assert "utt3" not in {row["key"] for row in rows} and len(rows) == 11
     assert "read 12 = kept 11 + rejected 1 (annotation_error: 1)" in capsys.readouterr().out
+
+
+# --- rules of plausibility ------------------------------------------------------------------------------
+
+
+def odd_corpus(folder: Path) -> Path:
+    """Two good lines, and one for every rule, but four for copied_text."""
+    for name, seconds in {"a": 2.0, "b": 2.0, "c": 0.05, "e": 2.0}.items():
+        write_voice(folder / f"{name}.wav", seconds)
+    soundfile.write(folder / "d.wav", np.tile(voice(1.0), 121), 16000)
+    soundfile.write(folder / "silent.wav", np.zeros(32000, np.int16), 16000)
+    lines = [
+        {"key": "good", "source": "a.wav", "target": "两个字"},
+        {"key": "part", "source": "b.wav", "target": "一部分", "start": 0.5, "end": 2.2},
+        {"key": "too_short", "source": "c.wav", "target": "好"},
+        {"key": "too_long", "source": "d.wav", "target": "很长很长" * 100},
+        {"key": "silent", "source": "silent.wav", "target": "没有声音"},
+        {"key": "too_fast", "source": "a.wav", "target": "说得太快了" * 10},
+        {"key": "too_slow", "source": "d.wav", "target": "慢", "end": 20},
+        {"key": "outside_file", "source": "a.wav", "target": "在后面", "start": 1, "end": 5},
+        {"key": "repeated_character", "source": "e.wav", "target": "对" * 13},
+        {"key": "leftover_markup", "source": "e.wav", "target": "你好|"},
+        {"key": "no_words", "source": "e.wav", "target": "……"},
+        *({"key": f"copied_text{n}", "source": "e.wav", "target": "这是一句到处都有的话"} for n in range(4)),
+        {"key": "annotation_error", "source": "a.wav", "target": "错<ANNOTATION_ERROR>"},
+    ]
+    return write_manifest(folder / "m.jsonl", lines)
+
+
+def rejected_by(output: Path) -> dict[str, dict]:
+    path = output.parent / "rejected" / output.name
+    return {reject["key"]: reject for reject in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+
+
+@pytest.mark.parametrize("copy", [[], ["--force_copy"]])
+def test_the_filter_leaves_implausible_utterances_out_of_training(tmp_path, capsys, copy):
+    corpus = odd_corpus(tmp_path / "c")
+    output = tmp_path / "o" / "train.jsonl"
+    rows = convert(corpus, output, "--filter_annotation_error", "--rule", "copied_text=3", *copy)
+    assert [row["key"] for row in rows] == ["good", "part"]
+    rejects = rejected_by(output)
+    assert len(rejects) == 14 and all(key.startswith(reject["rule"]) for key, reject in rejects.items())
+    values = {key: (reject["value"], reject["bound"]) for key, reject in rejects.items()}
+    assert values["outside_file"] == (3, 0.5) and values["too_short"] == (0.05, 0.1) and values["too_long"] == (121, 120)
+    assert values["silent"] == (-100, -60) and values["copied_text2"] == (4, 3)
+    assert values["too_fast"][0] > 20 and values["too_slow"][0] < 0.1
+    assert all(reject["line"] and reject["detail"] for reject in rejects.values())
+    wavs = {path.name.split("-")[0] for path in (tmp_path / "o" / "wav" / "train").iterdir()}
+    assert wavs == ({"good", "part"} if copy else {"part"})
+    out = capsys.readouterr().out
+    assert "1 of 16 marked as annotation errors" in out and "read 16 = kept 2 + rejected 14" in out
+    assert "silent: 1 rejected, -100 to -100; must be at least -60 dBov" in out
+
+
+@pytest.mark.parametrize("name", ["dev", "test"])
+def test_dev_and_test_lose_only_what_is_marked_or_cannot_be_read(tmp_path, name):
+    output = tmp_path / "o" / f"{name}.jsonl"
+    convert(odd_corpus(tmp_path / "c"), output, "--filter_annotation_error")
+    assert {key: reject["rule"] for key, reject in rejected_by(output).items()} == {
+        "annotation_error": "annotation_error",
+        "outside_file": "bad_segment",
+    }
+
+
+def test_without_the_filter_training_loses_only_what_cannot_be_read(tmp_path):
+    output = tmp_path / "o" / "train.jsonl"
+    convert(odd_corpus(tmp_path / "c"), output)
+    assert {key: reject["rule"] for key, reject in rejected_by(output).items()} == {"outside_file": "bad_segment"}
+
+
+def test_rules_are_set_and_switched_off(tmp_path):
+    output = tmp_path / "o" / "train.jsonl"
+    changes = ["silent=off", "too_slow=0", "too_fast=200", "too_long=off", "repeated_character=13", "no_words=0"]
+    more = [word for change in [*changes, "leftover_markup=1"] for word in ("--rule", change)]
+    convert(odd_corpus(tmp_path / "c"), output, "--filter_annotation_error", *more)
+    assert set(rejected_by(output)) == {"annotation_error", "outside_file", "too_short"}
+
+
+@pytest.mark.parametrize(
+    ("output", "more", "message"),
+    [
+        ("train.jsonl", ["--filter_annotation_error", "--rule", "to_fast=3"], "did you mean too_fast"),
+        ("dev.jsonl", ["--filter_annotation_error", "--rule", "too_fast=3"], "hold for a training set"),
+        ("train.jsonl", ["--rule", "too_fast=3"], "hold for a training set that is filtered"),
+    ],
+)
+def test_a_rule_in_the_wrong_place_is_one_line(tmp_path, output, more, message):
+    with pytest.raises(UserError, match=message):
+        convert(make_corpus(tmp_path / "c", count=1), tmp_path / "o" / output, *more)
+
+
+def test_the_rules_stand_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["convert", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "too_fast: at most 15 characters per second of speech" in out and "--min_confidence" in out
 
 
 def test_dev_is_divided_by_call(tmp_path):

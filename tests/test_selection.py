@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_sound import write_manifest
 
 from data.errors import UserError
+from data.plausibility import RULES, choose_rules
 from data.selection import count_reasons, select
 
 
@@ -73,3 +81,73 @@ def test_the_half_of_a_call_does_not_depend_on_the_rest_of_the_manifest(tmp_path
     whole = {u.key for u in select(write_manifest(tmp_path / "a.jsonl", lines)).half(0).kept}
     part = {u.key for u in select(write_manifest(tmp_path / "b.jsonl", lines[::-1][:30])).half(0).kept}
     assert part == whole & {f"u{n}" for n in range(20, 50)}
+
+
+def test_rules_of_the_text_hold_where_they_are_given(tmp_path):
+    lines = [line(1, "好"), line(2, "。"), line(3, "你[好"), line(4, "对" * 20), line(5, "对" * 12)]
+    manifest = write_manifest(tmp_path / "m.jsonl", lines)
+    assert len(select(manifest).kept) == 5
+    selection = select(manifest, rules=RULES)
+    assert [u.key for u in selection.kept] == ["u1", "u5"]
+    assert [(r.line, r.reason, r.value, r.bound) for r in selection.rejected] == [
+        (2, "no_words", 0, 1),
+        (3, "leftover_markup", 1, 0),
+        (4, "repeated_character", 20, 12),
+    ]
+    assert len(select(manifest, rules=choose_rules(["repeated_character=25", "no_words=off"])).kept) == 4
+
+
+def test_a_long_text_on_very_many_lines_is_nobodys(tmp_path):
+    """All of its copies go, whatever tags and blanks they differ by; short texts may be said by anybody."""
+    texts = ["您好请问有什么可以帮您", "您好<SIL>请问有什么 可以帮您", "好的"]
+    lines = [line(n, [*texts, f"第{n}句话都不一样的"][n % 4]) for n in range(40)]
+    manifest = write_manifest(tmp_path / "m.jsonl", ["{", *lines, "{"])
+    assert len(select(manifest, rules=choose_rules(["copied_text=20"])).kept) == 40
+    selection = select(manifest, rules=choose_rules(["copied_text=19"]))
+    assert [u.key for u in selection.kept] == [f"u{n}" for n in range(40) if n % 4 > 1]
+    copied = [r for r in selection.rejected if r.reason == "copied_text"]
+    assert [r.line for r in selection.rejected] == [1, *(n + 2 for n in range(40) if n % 4 < 2), 42]
+    assert {(r.value, r.bound) for r in copied} == {(20, 19)}
+
+
+def test_the_summary_counts_marks_and_rules(tmp_path):
+    lines = [line(n, "坏<ANNOTATION_ERROR>" if n % 100 == 7 else "好") for n in range(1200)] + [line(5000, "对" * 15)]
+    manifest = write_manifest(tmp_path / "m.jsonl", lines)
+    summary = select(manifest, rules=RULES).summary("m.jsonl")
+    assert "m.jsonl (json_lines): 1201 lines, 1188 usable by their text, rejected 13 (annotation_error: 12, " in summary
+    assert "12 of 1,201 marked as annotation errors" in summary
+    assert "repeated_character: 1 rejected, 15 to 15; must be at most 12 times" in summary
+    unfiltered = select(manifest, filter_annotation_error=False).summary("m.jsonl")
+    assert "12 of 1,201 marked as annotation errors" in unfiltered and "rejected 0" in unfiltered
+
+
+COPY = "同一句话说了很多很多遍"
+TEXTS = st.one_of(
+    st.text(),
+    st.sampled_from(["好", "<SIL>", "坏<ANNOTATION_ERROR>", "[UNK]", "对" * 20, "a}", COPY, COPY]),
+)
+LINES = st.one_of(
+    st.fixed_dictionaries({"source": st.just("a.wav"), "target": TEXTS, "key": st.sampled_from("abcdefgh")}),
+    st.fixed_dictionaries({"source": st.just("a.wav"), "target": TEXTS, "start": st.integers(0, 9), "end": st.integers(0, 9)}),
+    st.text(st.characters(codec="utf-8", exclude_characters="\n\r")).map(lambda text: "x" + text),
+)
+
+
+@given(st.lists(LINES, min_size=1), st.booleans(), st.sampled_from([(), RULES, choose_rules(["copied_text=2"])]))
+def test_every_line_is_accounted_for(lines, filters, rules):
+    """Counted by hand: each line is once among the kept or the rejected, whatever it holds and what is filtered."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = Path(folder) / "m.jsonl"
+        written = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=True) for row in lines]
+        manifest.write_text("\n".join(written) + "\n", encoding="utf-8", newline="\n")
+        try:
+            selection = select(manifest, filters, rules, format="json_lines")
+        except UserError as error:
+            assert f"none of its {len(lines)} lines can be used" in str(error)
+            return
+    assert sorted(item.line for item in [*selection.kept, *selection.rejected]) == list(range(1, len(lines) + 1))
+    assert selection.read == len(lines)
+    assert max(Counter(u.key for u in selection.kept).values()) == 1
+    assert all(u.text.strip() for u in selection.kept) and all(r.reason and r.detail for r in selection.rejected)
+    halves = [selection.half(0), selection.half(1)]
+    assert sum(half.read for half in halves) == len(lines)
