@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Stage 0 on ten utterances of every configured corpus, in under a minute: bash test_data_prep.sh
 #
-# The text of the whole manifests is read, so that every annotation error is counted; ten utterances of each are made
-# and checked, ✓ or ✗. CONFIG and the variables are those of run_experiment.sh, whose own data is left alone:
-# what is made here goes to $OUTPUT_ROOT/test_data_prep, anew each time.
+# Says ✓ or ✗ of each corpus: can it be read (the text of all of it is, so that every annotation error is counted), do its
+# first ten utterances come through; and then of all that was made: is it as training wants it. What it saw and heard stands
+# on a page to open in a browser, $OUTPUT_ROOT/test_data_prep/report.html, beside all that the programs said (stage0.log).
+#
+# CONFIG and the variables are those of run_experiment.sh, whose own data is left alone: what is made here goes to
+# $OUTPUT_ROOT/test_data_prep, anew each time.
 set -Eeuo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
@@ -20,13 +23,15 @@ use_environment
 
 few=10
 work=$OUTPUT_ROOT/test_data_prep
+log=$work/stage0.log
 made=()
 failed=0
 trap 'echo "✗ stopped: see the line above" >&2' ERR
 rm -rf -- "$work"
+mkdir -p "$work"
 
 if [[ $MINI_GENERAL_TRAIN && ! -e $GENERAL_TRAIN ]]; then
-  echo "== built-in corpora, $few utterances a split"
+  echo "built-in corpora"
   "$python" -m local.mini.corpus --output_dir "$work/mini" --seed "$SEED" --jobs "$JOBS" \
     --general_train $few --general_dev $few --general_test $few --calls_train $few --calls_dev $few --calls_test $few
   for name in {GENERAL,CALLS}_{TRAIN,DEV,TEST}; do
@@ -34,38 +39,67 @@ if [[ $MINI_GENERAL_TRAIN && ! -e $GENERAL_TRAIN ]]; then
   done
 fi
 
-step() {    # step TITLE ROWS.jsonl COMMAND …: a corpus that fails does not stop the others
-  echo "== $1"
-  if "${@:3}"; then made+=("$2"); else echo "  ✗ $1"; failed=1; fi
+check() {    # check WORDS COMMAND …: ✓ or ✗, and the words
+  if "${@:2}"; then echo "  ✓ $1"; else echo "  ✗ $1"; failed=1; fi
+}
+
+prepare() {    # prepare VERB TITLE MANIFEST ROWS.jsonl COMMAND …: a corpus that fails does not stop the others
+  local verb=$1 rows=$4 said lines marked
+  echo "$2: $3"
+  said=$("${@:5}" | tee -a "$log") || { check "$verb" false; return 0; }
+  lines=$(sed -nE 's/.*: ([0-9,]+ lines, [0-9,]+ usable.*)/\1/p' <<<"$said")
+  marked=$(sed -nE 's/^ *([0-9,]+ of [0-9,]+) marked as annotation errors.*/\1/p' <<<"$said")
+  check "reading: $lines" test "$lines"
+  [[ -z $marked ]] || check "annotation errors found: $marked" true
+  came_through "$verb" "$rows"
+}
+
+came_through() {    # came_through VERB ROWS.jsonl: all but what is implausible; sound that cannot be used is a mistake
+  local kept broken odd rejected=${2%/*}/rejected/${2##*/}
+  local unusable='"reason": "((missing|unreadable|empty)_audio|unknown_length|bad_(samples|segment|rate)|no_channel)"'
+  [[ -s $2 ]] || { check "$1" false; return 0; }
+  made+=("$2")
+  kept=$(wc -l <"$2")
+  broken=$(grep -cE "$unusable" "$rejected" || true)
+  odd=$(grep -c '"bound": [0-9-]' "$rejected" || true)
+  check "$1 $kept/$((kept + broken))$( ((odd == 0)) || echo ", implausible: $odd")" test "$broken" -eq 0
+  ((broken + odd == 0)) || echo "      why: $rejected"
 }
 
 simulate() {    # simulate SPLIT MANIFEST
-  [[ -z $2 ]] || step "simulated telephone, $1: $2" "$work/simulated_8k_telephone/$1.jsonl" \
+  [[ -z $2 ]] || prepare simulation "general speech, $1" "$2" "$work/simulated_8k_telephone/$1.jsonl" \
     "$python" data/data_simulation.py --manifest "$2" --split "$1" --output_dir "$work/simulated_8k_telephone" \
     --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --seed "$SEED" --prompt "$PROMPT" --jobs "$JOBS" --limit $few
 }
 
-convert() {    # convert FOLDER/SPLIT MANIFEST [option …]
-  [[ -z $2 ]] || step "$1: $2" "$work/$1.jsonl" \
-    "$python" data/prepare_training_data.py convert --manifest "$2" --output "$work/$1.jsonl" \
-    --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" --limit $few "${@:3}"
+convert() {    # convert FOLDER/SPLIT TITLE MANIFEST [option …]
+  [[ -z $3 ]] || prepare conversion "$2" "$3" "$work/$1.jsonl" \
+    "$python" data/prepare_training_data.py convert --manifest "$3" --output "$work/$1.jsonl" \
+    --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" --limit $few "${@:4}"
 }
 
 simulate train "$GENERAL_TRAIN"
 simulate dev "$GENERAL_DEV"
 simulate test "$GENERAL_TEST"
-convert general_16k/test "$GENERAL_TEST"
-convert real_8k_telephone/train "$CALLS_TRAIN"
+convert general_16k/test "general speech, test, as it is" "$GENERAL_TEST"
+convert real_8k_telephone/train "calls, train" "$CALLS_TRAIN"
 if [[ $CALLS_TEST ]]; then
-  convert real_8k_telephone/dev "$CALLS_DEV"
-  convert real_8k_telephone/test "$CALLS_TEST"
+  convert real_8k_telephone/dev "calls, dev" "$CALLS_DEV"
+  convert real_8k_telephone/test "calls, test" "$CALLS_TEST"
 else
-  convert real_8k_telephone/dev "$CALLS_DEV" --split_test "$work/real_8k_telephone/test.jsonl"
-  [[ ! -e $work/real_8k_telephone/test.jsonl ]] || made+=("$work/real_8k_telephone/test.jsonl")
+  convert real_8k_telephone/dev "calls, dev, halved into dev and test" "$CALLS_DEV" --split_test "$work/real_8k_telephone/test.jsonl"
+  [[ -z $CALLS_DEV ]] || came_through "conversion of the other half" "$work/real_8k_telephone/test.jsonl"
 fi
 
-echo "== checks"
+validate() {    # all checks of all rows; those that found nothing are named in the log only
+  local tokens=$MODEL/ctc_tokens.json
+  [[ -f $tokens ]] || tokens=""
+  "$python" data/prepare_training_data.py validate --check_audio ${tokens:+--token_list "$tokens"} \
+    --summary "$work/report.json" --page "$work/report.html" "${made[@]}" | tee -a "$log" | sed '/^  ✓/d; /^splits together$/d'
+}
+
+echo
 [[ ${#made[@]} -gt 0 ]] || { echo "error: no corpus could be read; set GENERAL_TRAIN … in CONFIG" >&2; exit 1; }
-"$python" data/prepare_training_data.py validate --check_audio "${made[@]}" || failed=1
+check validation validate
 ((failed)) && { echo "✗ stage 0 would not succeed: mend what is marked ✗"; exit 1; }
 echo "✓ stage 0 is ready: bash run_experiment.sh 0 0"

@@ -1,168 +1,288 @@
-"""Checks of training JSONL: small functions, each looking for one kind of mistake in all rows of a file.
+"""Checks of training JSONL, and the report on it: on the terminal, as JSON, as a page to look at and listen to.
 
-A check returns what is wrong, a line each, and nothing when all is well.
+✓ nothing found, ✗ must be mended, ! worth knowing. Files are read line by line; what must be remembered of a
+line to compare it with others is a hash of 8 bytes each.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data import prompt as prompts
-from data.audio import AudioError, read_info
+from data.corpus_report import Survey, lines, printable, summarise, tally, together
 from data.errors import UserError
-from data.files import sha256_of
-from data.manifest import RATE, fbank_frames, read_rows, speech_length
+from data.files import write_text
+from data.leakage import KNOWN_SOUND, LEAKS, LOOKED_UP, SAME_SOUND, Leak, Names, places, repeats, shared
+from data.listening import Chosen
+from data.report_page import write_page
+from data.row_checks import ROW_CHECKS, ROW_WARNINGS, schema
+from data.sound_checks import SOUND_CHECKS, SOUND_WARNINGS, bands_fit, listen
 
 Row = dict[str, Any]
-SHOWN = 3  # findings printed of each check
+SHOWN = 3  # findings shown of each check
+LONGEST_LINE = 2**24  # bytes
 
 
-def validate(files: list[Path], check_audio: bool = False) -> bool:
-    """Print ✓ or ✗ for every check of every file, and of the splits together. True when all passed."""
-    checks = [*CHECKS, *(AUDIO_CHECKS if check_audio else [])]
-    passed, sets = [], {}
-    for path in files:
-        try:
-            sets[path] = read_rows(path)
-        except UserError as error:
-            passed.append(_report("rows can be read", [str(error)]))
-            continue
-        print(f"{path}: {_summary(sets[path])}")
-        passed += [_report(name, list(check(sets[path]))) for name, check in checks]
-    if len({path.stem for path in sets}) > 1:
-        print("splits together")
-        passed.append(_report("no sound file is in two splits", list(splits_share_no_audio(sets))))
-        _report("no call is in two splits", list(splits_share_no_call(sets)), warning=True)
-    return all(passed)
+@dataclass
+class Verdict:
+    """What one check found: how much, and the first of it. A warning fails nothing."""
+
+    name: str
+    warning: bool = False
+    count: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def hear(self, findings: Iterable[str], where: str = "") -> None:
+        for finding in findings:
+            self.count += 1
+            if len(self.findings) < SHOWN:
+                self.findings.append(f"{where}{finding}")
+
+    @property
+    def passed(self) -> bool:
+        return self.warning or not self.count
+
+    @property
+    def mark(self) -> str:
+        return "✓" if not self.count else "!" if self.warning else "✗"
 
 
-def _summary(rows: list[Row]) -> str:
-    seconds = [row.get("duration", row["speech_length"] * 0.06) for row in rows]
-    characters = sum(row["text_length"] for row in rows)
-    hours = f"{sum(seconds) / 3600:.2f} hours, longest {max(seconds):.1f} s"
-    return f"{len(rows)} utterances, {hours}, {characters} characters"
+@dataclass
+class Examined:
+    """One file: its verdicts, its numbers, and what it may share with others."""
+
+    path: Path
+    verdicts: list[Verdict]
+    survey: Survey
+    chosen: Chosen
+    names: dict[str, Names]
 
 
-def _report(name: str, findings: list[str], warning: bool = False) -> bool:
-    mark = ("!" if warning else "✗") if findings else "✓"
-    print(f"  {mark} {name}" + (f": {len(findings)} against it" if findings else ""))
-    for finding in findings[:SHOWN]:
-        print(f"      {finding}")
-    if len(findings) > SHOWN:
-        print(f"      … and {len(findings) - SHOWN} more")
-    return not findings
+def validate(
+    files: list[Path],
+    check_audio: bool = False,
+    token_list: Path | None = None,
+    summary: Path | None = None,
+    page: Path | None = None,
+) -> bool:
+    """Print a line for every check of every file, and of the splits together. True when all passed.
+
+    `check_audio` listens to every sound; `token_list` is that of a CTC branch; `summary` and `page` are written.
+    Raises UserError for an unreadable token list.
+    """
+    tokens = read_tokens(token_list) if token_list else None
+    leaks = [*LEAKS, SAME_SOUND if check_audio else KNOWN_SOUND]
+    examined = [_examine(path, check_audio, tokens, leaks) for path in files]
+    overlap = _examine_overlap([one for one in examined if one.survey.utterances], leaks)
+    report = _report(examined, overlap)
+    if summary:
+        write_text(summary, json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+        print(f"{summary}: all figures")
+    if page:
+        write_page(page, report, {printable(str(one.path)): one.chosen.rows for one in examined})
+        print(f"{page}: the report, to open in a browser")
+    return report["passed"]
 
 
-# --- one file ----------------------------------------------------------------------------------
+def read_tokens(path: Path) -> frozenset[str]:
+    """A token list: one a line, the first word of it, or a JSON list. Raises UserError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        listed = json.loads(text) if text.lstrip().startswith("[") else _words(text)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a token list ({error})") from None
+    tokens = frozenset(token for token in listed if isinstance(token, str))
+    if not tokens:
+        raise UserError(f"{path}: holds no token")
+    return tokens
 
 
-def keys_are_unique(rows: Iterable[Row]) -> Iterator[str]:
-    for key, count in Counter(row["key"] for row in rows).items():
-        if count > 1:
-            yield f"{key}: {count} times"
+def _words(text: str) -> Iterator[str]:
+    """The first word of every line; of a line of blanks, a blank."""
+    return ((line.split() or [" "])[0] for line in text.split("\n") if line)
 
 
-def prompts_are_one(rows: Iterable[Row]) -> Iterator[str]:
+# --- one file --------------------------------------------------------------------------------------------
+
+
+def _examine(path: Path, check_audio: bool, tokens: frozenset[str] | None, leaks: list[Leak]) -> Examined:
+    readable, keys = Verdict("rows can be read"), Names()
+    one = Examined(path, [readable], Survey(), Chosen(), {leak.title: Names() for leak in leaks})
+    checks = [(Verdict(name), check) for name, check in ROW_CHECKS]
+    checks += [(Verdict(name, warning=True), check) for name, check in ROW_WARNINGS]
+    heard = _Listener(path.parent.name) if check_audio else None
+    questions: Counter[str] = Counter()
+    strange = Strange(tokens)
+    for row in _rows(path, readable):
+        for verdict, check in checks:
+            verdict.hear(check(row), f"{row['key']}: ")
+        one.survey.add(row, heard.hear(row) if heard else None)
+        one.chosen.offer(row)
+        for leak in leaks:
+            one.names[leak.title].add(leak.name(row))
+        keys.add(row["key"])
+        tally(questions, prompts.prompt_of(row["messages"]))
+        strange.hear(row)
+    one.survey.add_rejects(path)
+    if not one.survey.utterances and not readable.count:
+        readable.hear([f"{path}: holds no utterance; {path.parent / 'rejected' / path.name} may say why"])
+    one.verdicts += [_keys_are_unique(path, keys), _prompts_are_one(questions), *(verdict for verdict, _ in checks)]
+    one.verdicts += heard.verdicts if heard else []
+    one.verdicts += [strange.verdict] if tokens is not None else []
+    _print(one)
+    return one
+
+
+class _Listener:
+    """Listens to the sound of every row for all checks of it."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self.checks = [(Verdict(name), check) for name, check in SOUND_CHECKS]
+        self.checks += [(Verdict(name, warning=True), check) for name, check in SOUND_WARNINGS]
+        self.bands = Verdict("telephone speech ends at 4 kHz, wideband speech does not", warning=True)
+
+    def hear(self, row: Row) -> float | None:
+        """The bandwidth of the row's sound, in Hz; None where there is nothing to hear."""
+        sound = listen(Path(prompts.audio_path(row["messages"])))
+        for verdict, check in self.checks:
+            verdict.hear(check(row, sound), f"{row['key']}: ")
+        if not row.get("negative"):
+            self.bands.hear(bands_fit(row, sound, self.folder), f"{row['key']}: ")
+        return sound.bandwidth
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [*(verdict for verdict, _ in self.checks), self.bands]
+
+
+def _rows(path: Path, readable: Verdict) -> Iterator[Row]:
+    """The rows of a file that can be taken apart; what cannot is told to `readable`."""
+    try:
+        if not path.is_file():
+            readable.hear([f"{path}: no such file; stage 0 makes it: bash run_experiment.sh 0 0"])
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
+                if line.strip():
+                    fields, findings = _parse(line)
+                    readable.hear(findings, f"{path}:{number}: ")
+                    if not findings:
+                        yield fields
+    except OSError as error:
+        readable.hear([f"{path}: {error.strerror}"])
+
+
+def _parse(line: bytes) -> tuple[Any, list[str]]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return None, [f"is not JSON ({error})"]
+    return fields, list(schema(fields))
+
+
+def _again(path: Path) -> Iterator[Row]:
+    return _rows(path, Verdict("read before"))
+
+
+def _keys_are_unique(path: Path, keys: Names) -> Verdict:
+    verdict, repeated = Verdict("keys are unique"), keys.repeated()
+    if len(repeated):
+        verdict.hear(repeats(lambda row: row["key"], repeated, _again(path)))
+        verdict.count += len(repeated[LOOKED_UP:])
+    return verdict
+
+
+def _prompts_are_one(counts: Counter[str]) -> Verdict:
     """Mixed prompts teach a model two ways of answering."""
-    counts = Counter(prompts.prompt_of(row["messages"]) for row in rows)
-    for words, count in counts.most_common()[1:]:
-        yield f"{count} rows say {words!r}, the others {counts.most_common(1)[0][0]!r}"
+    verdict = Verdict("the prompt is one and the same")
+    most, *others = counts.most_common() or [("", 0)]
+    verdict.hear(f"{count} rows say {words!r}, the others {most[0]!r}" for words, count in others)
+    return verdict
 
 
-def texts_are_words(rows: Iterable[Row]) -> Iterator[str]:
-    for row in rows:
-        text = prompts.target(row["messages"])
-        speechless = row.get("negative") and not text
-        if not speechless and (not text.strip() or "<|" in text):
-            yield f"{row['key']}: {text!r} is no transcript"
+@dataclass
+class Strange:
+    """Characters that the token list of a CTC branch lacks, so that it cannot say them."""
+
+    tokens: frozenset[str] | None
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def hear(self, row: Row) -> None:
+        if self.tokens is None:
+            return
+        for letter in prompts.target(row["messages"]):
+            if letter not in self.tokens:
+                self.counts[letter] += 1
+                self.first.setdefault(letter, row["key"])
+
+    @property
+    def verdict(self) -> Verdict:
+        verdict = Verdict("every character is a token of the CTC list", warning=True)
+        verdict.hear(f"{letter!r} {count} times, first in {self.first[letter]}" for letter, count in self.counts.most_common())
+        return verdict
 
 
-def text_lengths_fit(rows: Iterable[Row]) -> Iterator[str]:
-    for row in rows:
-        length = len(prompts.target(row["messages"]))
-        if row["text_length"] != length:
-            yield f"{row['key']}: text_length is {row['text_length']}, the text has {length} characters"
+# --- all files -------------------------------------------------------------------------------------------
 
 
-def speech_lengths_are_positive(rows: Iterable[Row]) -> Iterator[str]:
-    for row in rows:
-        if row["speech_length"] < 1:
-            yield f"{row['key']}: speech_length is {row['speech_length']}"
+def _examine_overlap(examined: list[Examined], leaks: list[Leak]) -> list[Verdict]:
+    """What train, dev and test share. Every leak is looked for in what was remembered, its names in the files."""
+    if len({one.path.stem for one in examined}) < 2:
+        return []
+    print("splits together")
+    verdicts = []
+    for leak in leaks:
+        verdict = Verdict(leak.title, leak.warning)
+        hashes = shared({one.path: one.names[leak.title] for one in examined})
+        if len(hashes):
+            rows = ((one.path, row) for one in examined for row in _again(one.path))
+            verdict.hear(places(leak, hashes, rows))
+            verdict.count += 0 if leak.confirm else len(hashes[LOOKED_UP:])
+        _print_verdict(verdict)
+        verdicts.append(verdict)
+    return verdicts
 
 
-def audio_is_there(rows: Iterable[Row]) -> Iterator[str]:
-    for row in rows:
-        path = prompts.audio_path(row["messages"])
-        if not Path(path).is_file():
-            yield f"{row['key']}: {path}: no such file"
+def _report(examined: list[Examined], overlap: list[Verdict]) -> dict[str, Any]:
+    """All that was found, as numbers and words."""
+    folders: dict[str, list[Survey]] = {}
+    for one in examined:
+        folders.setdefault(str(one.path.parent), []).append(one.survey)
+    every = [verdict for one in examined for verdict in one.verdicts] + overlap
+    return {
+        "passed": all(verdict.passed for verdict in every),
+        "total": summarise(together(one.survey for one in examined)),
+        "folders": {printable(folder): summarise(together(surveys)) for folder, surveys in folders.items()},
+        "files": {
+            printable(str(one.path)): summarise(one.survey) | {"checks": list(map(_as_fields, one.verdicts))} for one in examined
+        },
+        "splits_together": list(map(_as_fields, overlap)),
+    }
 
 
-# --- one file, audio opened --------------------------------------------------------------------
+def _as_fields(verdict: Verdict) -> dict[str, Any]:
+    return {"mark": verdict.mark} | asdict(verdict) | {"findings": list(map(printable, verdict.findings))}
 
 
-def audio_fits(rows: Iterable[Row]) -> Iterator[str]:
-    """16 kHz, mono, and as long as the row says, in the right unit."""
-    for row in rows:
-        path = prompts.audio_path(row["messages"])
-        try:
-            info = read_info(path)
-        except AudioError as error:
-            yield f"{row['key']}: {error}"
-            continue
-        if (info.rate, info.channels) != (RATE, 1):
-            yield f"{row['key']}: {path}: {info.rate} Hz, {info.channels} channels; must be {RATE} Hz, 1"
-        elif row["speech_length"] != speech_length(info.frames):
-            yield f"{row['key']}: {_wrong_length(row['speech_length'], info.frames)}"
+def _print(one: Examined) -> None:
+    first, *others = lines(summarise(one.survey))
+    print(printable(f"{one.path}: {first}"))
+    for line in others:
+        print(printable(f"    {line}"))
+    for verdict in one.verdicts:
+        _print_verdict(verdict)
 
 
-def sound_is_unchanged(rows: Iterable[Row]) -> Iterator[str]:
-    """Dev and test carry the hash of what was simulated: a score of other sound would be another's score."""
-    for row in rows:
-        path = Path(prompts.audio_path(row["messages"]))
-        if "audio_sha256" in row and path.is_file() and sha256_of(path) != row["audio_sha256"]:
-            yield f"{row['key']}: {path} has changed since it was simulated; run stage 0 again"
-
-
-def _wrong_length(found: int, samples: int) -> str:
-    right = speech_length(samples)
-    if abs(found - fbank_frames(samples)) <= 3:
-        return f"speech_length {found} counts 10 ms frames, as FunASR's tool does; it is {right} of 60 ms"
-    return f"speech_length is {found}, the audio has {right} frames of 60 ms"
-
-
-# --- several splits ------------------------------------------------------------------------------
-
-
-def splits_share_no_audio(sets: dict[Path, list[Row]]) -> Iterator[str]:
-    """What is trained on must not be tested on. Files of one name (two train.jsonl) are one split."""
-    yield from _shared(sets, lambda row: prompts.audio_path(row["messages"]))
-
-
-def splits_share_no_call(sets: dict[Path, list[Row]]) -> Iterator[str]:
-    """Sentences of one call are alike: a test on calls that were trained on flatters. Only a warning."""
-    yield from _shared(sets, lambda row: row.get("call"))
-
-
-def _shared(sets: dict[Path, list[Row]], name_of: Callable[[Row], str | None]) -> Iterator[str]:
-    seen: dict[str, Path] = {}
-    for path, rows in sets.items():
-        for name in dict.fromkeys(map(name_of, rows)):
-            if name is not None and seen.setdefault(name, path).stem != path.stem:
-                yield f"{name}: in {seen[name]} and in {path}"
-
-
-CHECKS = [
-    ("keys are unique", keys_are_unique),
-    ("the prompt is one and the same", prompts_are_one),
-    ("targets are words", texts_are_words),
-    ("text_length fits the text", text_lengths_fit),
-    ("speech_length is positive", speech_lengths_are_positive),
-    ("sound files are there", audio_is_there),
-]
-AUDIO_CHECKS = [
-    ("sound is 16 kHz mono, as long as speech_length says", audio_fits),
-    ("sound of dev and test is what was simulated", sound_is_unchanged),
-]
+def _print_verdict(verdict: Verdict) -> None:
+    print(f"  {verdict.mark} {verdict.name}" + (f": {verdict.count:,} against it" if verdict.count else ""))
+    for finding in verdict.findings:
+        print(f"      {printable(finding)}")
+    if verdict.count > len(verdict.findings) == SHOWN:
+        print(f"      … and {verdict.count - SHOWN:,} more")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from made_sound import make_corpus
+from made_sound import write_manifest, write_voice
 
 TOP = Path(__file__).resolve().parents[1]
 CORPORA = ("GENERAL_TRAIN", "GENERAL_DEV", "GENERAL_TEST", "CALLS_TRAIN", "CALLS_DEV")
@@ -32,34 +34,72 @@ def run_script(folder: Path, *arguments: str, **variables: str) -> subprocess.Co
     )
 
 
-@pytest.fixture
-def corpora(tmp_path: Path) -> dict[str, str]:
-    rates = {name: 16000 if name.startswith("GENERAL") else 8000 for name in CORPORA}
-    return {
-        name: str(make_corpus(tmp_path / name, count=24, seconds=0.3, rate=rate, talkers=24))
-        for name, rate in rates.items()
-    }
+def make_own(folder: Path, rate: int) -> str:
+    """24 utterances of 12 calls with voices, words, keys and speakers that no other corpus has."""
+    name = folder.name.lower()
+    lines = []
+    for number in range(24):
+        seed = int.from_bytes(hashlib.sha256(f"{name} {number}".encode()).digest()[:4], "big")
+        write_voice(folder / f"{number}.wav", 0.8, rate, seed)
+        who = {"speaker": f"{name} {number}", "call": f"{name} {number // 2}"}
+        lines.append({"key": f"{name}_{number}", "source": f"{number}.wav", "target": f"第{number}句"} | who)
+    return str(write_manifest(folder / "manifest.jsonl", lines))
 
 
-def test_ten_utterances_of_each_corpus_are_made_and_checked(tmp_path, corpora):
-    with open(corpora["CALLS_TRAIN"], "a", encoding="utf-8") as out:
-        out.write('{"key": "m", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}\n')
-    done = run_script(tmp_path, **corpora)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "25 lines, 24 usable by their text, rejected 1 (annotation_error: 1)" in done.stdout
-    assert done.stdout.count("read 10 = kept 10") >= 5
-    assert "✗" not in done.stdout and done.stdout.splitlines()[-1].startswith("✓")
-    assert (tmp_path / "e x p" / "test_data_prep" / "real_8k_telephone" / "test.jsonl").exists()
-    assert not (tmp_path / "e x p" / "data").exists()
+def make_corpora(folder: Path) -> dict[str, str]:
+    return {name: make_own(folder / name, 16000 if name.startswith("GENERAL") else 8000) for name in CORPORA}
 
 
-def test_a_corpus_that_fails_is_marked_and_the_others_are_tried(tmp_path, corpora):
-    done = run_script(tmp_path, **corpora | {"GENERAL_DEV": str(tmp_path / "nowhere.jsonl")})
-    assert done.returncode == 1
-    assert "nowhere.jsonl: no such manifest" in done.stderr
-    assert (
-        "✗ simulated telephone, dev" in done.stdout and "real_8k_telephone/train.jsonl: 10 utt" in done.stdout
-    )
+def edit(manifest: str, old: str, new: str, more: str = "") -> None:
+    path = Path(manifest)
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1) + more, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """A run over corpora of which one has a marked line and, among the first ten, an implausible one."""
+    folder = tmp_path_factory.mktemp("prep")
+    corpora = make_corpora(folder)
+    marked = '{"key": "m", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}\n'
+    edit(corpora["CALLS_TRAIN"], "第0句", "第" * 40, marked)
+    return run_script(folder, **corpora), folder
+
+
+def test_ten_utterances_of_each_corpus_are_made_and_checked(done):
+    ran, folder = done
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    calls = ran.stdout.partition("calls, train:")[2].splitlines()
+    assert calls[1].startswith("  ✓ reading: 25 lines, 23 usable by their text, rejected 2 (annotation_error: 1, ")
+    assert calls[2] == "  ✓ annotation errors found: 1 of 25"
+    assert calls[3] == "  ✓ conversion 10/10, implausible: 1"
+    assert ran.stdout.count("  ✓ simulation 10/10") == 3 and "  ✓ conversion of the other half" in ran.stdout
+    assert "✗" not in ran.stdout and "  ✓ validation" in ran.stdout
+    assert ran.stdout.splitlines()[-1].startswith("✓")
+    assert not (folder / "e x p" / "data").exists()
+
+
+def test_it_leaves_a_page_figures_and_a_log(done):
+    ran, folder = done
+    work = folder / "e x p" / "test_data_prep"
+    assert f"{work}/report.html: the report" in ran.stdout
+    assert "data:audio/wav;base64," in (work / "report.html").read_text(encoding="utf-8")
+    report = json.loads((work / "report.json").read_text(encoding="utf-8"))
+    assert report["passed"] and len(report["files"]) == 7
+    stats = [json.loads(path.read_text()) for path in (work / "real_8k_telephone" / "stats").iterdir()]
+    assert report["folders"][f"{work}/real_8k_telephone"]["utterances"] == sum(one["kept"] for one in stats)
+    assert "  ✓ keys are unique" in (work / "stage0.log").read_text(encoding="utf-8")
+
+
+def test_a_corpus_that_fails_is_marked_and_the_others_are_tried(tmp_path):
+    corpora = make_corpora(tmp_path) | {"GENERAL_DEV": str(tmp_path / "nowhere.jsonl")}
+    (tmp_path / "CALLS_TRAIN" / "3.wav").write_bytes(b"no sound")
+    (tmp_path / "GENERAL_TRAIN" / "4.wav").unlink()
+    ran = run_script(tmp_path, **corpora)
+    assert ran.returncode == 1
+    assert "nowhere.jsonl: no such manifest" in ran.stderr
+    assert ran.stdout.count("  ✗ simulation\n") == ran.stdout.count("  ✓ simulation 10/10") == 1
+    assert "  ✗ simulation 9/10" in ran.stdout and "  ✗ conversion 9/10" in ran.stdout
+    assert "rejected/train.jsonl" in ran.stdout and "  ✓ validation" in ran.stdout
 
 
 def test_help_and_wrong_arguments(tmp_path):
