@@ -59,7 +59,7 @@ class Bench:
 
     def _file_to_file(self, simulator: Simulator) -> Work:
         """As the workers of data_simulation.py do it."""
-        return lambda i: carry_file(simulator, self.utterances[i], self.out / f"{i}.wav")[0].row()
+        return lambda i: carry_file(simulator, self.utterances[i], self.out / f"{i}.wav").call.row()
 
     def _on_the_fly(self, profile: str) -> Work | None:
         """As the training does it with speech that it has read; None for a codec that is not installed."""
