@@ -2,6 +2,7 @@
 # Adapts Fun-ASR-Nano to 8 kHz Chinese telephone speech, in stages:
 #
 #   bash run_experiment.sh [STAGE [STOP_STAGE]]      stages STAGE to STOP_STAGE; without numbers 0 3, the whole experiment
+#   bash run_experiment.sh --dry-run [STAGE [STOP]]  what that would do, need and take, from a few real steps; keeps nothing
 #   bash run_experiment.sh status                    where each stage stands
 #   bash run_experiment.sh clean STAGE               give up what a stage made: 0, baseline, 1, 2, 3, control, scores
 #
@@ -28,6 +29,8 @@ case ${1:-0} in
   status) (($# == 1)) || refuse "status takes no argument" ;;
   clean) [[ $# == 2 && $2 =~ ^(0|baseline|1|2|3|control|scores)$ ]] || refuse "clean takes one of 0, baseline, 1, 2, 3, control, scores" ;;
   *)
+    dry_run=""
+    [[ ${1:-} != --dry-run ]] || { dry_run=yes; shift; }
     (($# <= 2)) || refuse "at most two arguments, STAGE and STOP_STAGE"
     first=${1:-0} last=${2:-3}
     [[ $first =~ ^[0-3]$ ]] || refuse "STAGE is 0, 1, 2 or 3, not '$first'"
@@ -42,6 +45,7 @@ source local/steps.sh
 find_python
 load_experiment
 case ${1:-0} in status | clean) exec "$python" local/stages.py "$@" ;; esac
+[[ -z $dry_run ]] || { use_environment; exec "$python" local/preflight.py plan "$first" "$last"; }
 
 # What is about to be done, on which devices: all that can be wrong with it is said now.
 stages=$("$python" local/stages.py begin "$first" "$last")
@@ -56,7 +60,7 @@ check_settings $stages
 data=$OUTPUT_ROOT/data
 exp=$OUTPUT_ROOT/exp/8k_telephone
 doing="the start" log=""
-trap 'echo "error: $doing failed${log:+, its log is $log}; once that is mended, the same command goes on from there" >&2' ERR
+trap 'say_why $?' ERR
 trap 'echo "interrupted in $doing; the same command goes on from there" >&2; exit 130' INT
 
 stage_0() {
@@ -108,8 +112,9 @@ stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start
 
 for stage in $stages; do
   doing="stage $stage"
-  if open_stage "$stage"; then
-    [[ $stage == 0 ]] || use_devices
+  if has_work "$stage"; then
+    [[ $stage == 0 ]] || get_ready
+    ((NODE_RANK > 0)) || "$python" local/stages.py open "$stage"
     "stage_$stage"
     ((NODE_RANK > 0)) || "$python" local/stages.py close "$stage"
   fi

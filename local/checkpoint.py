@@ -1,37 +1,69 @@
-"""What a stage writes: a state to go on from after every epoch, the best epochs' tensors, and what it hands on.
+"""What a stage writes: the best epochs' tensors and what it hands on, each file whole and sealed with its own checksum.
 
 An epoch's file holds only what the stage changes, adapters merged into the weights that they adapt (in fp32): small, and
-the right thing to average. Every file appears whole or not at all.
+the right thing to average. torch.load notices no flipped bit in a tensor, hence the seal.
 """
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import nn
 
 from data.errors import UserError
-from data.files import sweep, whole_file
+from data.files import whole_file
 from local.nano import is_adapter
 
-RESUME = "resume.pt"
 HANDED_ON = "model.pt"
+START_OVER = "bash run_experiment.sh clean STAGE"
+SEAL = 64  # bytes: SHA-256 in hexadecimal, the comment at the end of the ZIP archive that torch writes
+
+
+class Damaged(UserError):
+    """A file is not what was written. The message names it and what is wrong, not yet what to do about it."""
 
 
 def save(path: Path, content: Any) -> None:
     """The same content makes the same bytes: through an open file torch does not write the temporary name into it."""
-    with whole_file(path) as temporary, temporary.open("wb") as out:
-        torch.save(content, out)
+    with whole_file(path) as temporary:
+        with temporary.open("wb") as out:
+            torch.save(content, out)
+        with temporary.open("r+b") as file:
+            _seal(file)
+
+
+def _seal(file: BinaryIO) -> None:
+    """Append the SHA-256 of all that comes before it. To everyone else it is the comment of a ZIP archive."""
+    file.seek(-2, 2)  # the archive's last field is the length of its comment
+    file.write(SEAL.to_bytes(2, "little"))
+    file.write(_digest(file, file.tell()))
+
+
+def _digest(file: BinaryIO, size: int) -> bytes:
+    """SHA-256 of the first `size` bytes, in hexadecimal; the file is left there."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(min(size - file.tell(), 2**20)):
+        digest.update(block)
+    return digest.hexdigest().encode()
+
+
+def _is_sealed(path: Path) -> bool:
+    size = path.stat().st_size - SEAL
+    with path.open("rb") as file:
+        return size > 0 and _digest(file, size) == file.read()
 
 
 def read(path: Path) -> Any:
-    """Raises UserError for a file that torch cannot read."""
+    """Raises Damaged for a file that is missing, cut short, or differs from what was written by a single bit."""
     try:
+        if not _is_sealed(path):
+            raise Damaged(f"{path}: is damaged (it does not match the checksum at its end)")
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for every way a file can be broken
-        raise UserError(f"{path}: is damaged ({type(error).__name__}); delete it, or start the stage over: "
-                        "bash run_experiment.sh clean STAGE") from error  # fmt: skip
+    except OSError as error:
+        raise Damaged(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def changed(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -56,9 +88,8 @@ def install(model: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
                 parameter.zero_()
 
 
-def average(files: list[Path]) -> dict[str, torch.Tensor]:
-    """The mean of each tensor over several epochs' files."""
-    states = [read(path) for path in files]
+def average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of each tensor over several epochs."""
     return {name: torch.stack([state[name].float() for state in states]).mean(0) for name in states[0]}
 
 
@@ -73,39 +104,42 @@ class Epochs:
     """The epochs of one stage: which are done, how they scored, which files are kept."""
 
     def __init__(self, folder: Path, keep: int) -> None:
-        self.folder, self.keep = folder, keep
+        self.folder, self.keep = folder / "epochs", keep
         self.scores: list[dict[str, float]] = []  # entry n: dev score after n epochs; entry 0 is the start
 
-    def tidy(self) -> None:
-        """Away with what a killed run had half written. For one process alone: others may be writing by then."""
-        for room in (self.folder, self.folder / "epochs"):
-            sweep(room)
-
     def file(self, epoch: int) -> Path:
-        return self.folder / "epochs" / f"epoch_{epoch:02d}.pt"
+        return self.folder / f"epoch_{epoch:02d}.pt"
 
     def best(self, count: int) -> list[int]:
         """Epochs from the best dev CER on."""
         return sorted(range(1, len(self.scores)), key=lambda epoch: (self.scores[epoch]["rank"], epoch))[:count]
 
-    def record(self, model: nn.Module, score: dict[str, float], resume: dict[str, Any]) -> None:
-        """After an epoch: its tensors first, then the state to go on from, and only then away with what is not needed."""
-        self.scores.append(score)
+    def save(self, model: nn.Module) -> None:
+        """The tensors of the epoch that was scored last; the start is no epoch."""
         if len(self.scores) > 1:
             save(self.file(len(self.scores) - 1), changed(model))
-        trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        save(self.folder / RESUME, {"scores": self.scores, "trained": trained} | resume)
+
+    def drop_others(self) -> None:
+        """Away with all but the best, once the state that knows of the newest is safe."""
         kept = {self.file(epoch) for epoch in self.best(self.keep)}
-        for path in (self.folder / "epochs").glob("epoch_*.pt"):
+        for path in self.folder.glob("epoch_*.pt"):
             if path not in kept:
                 path.unlink()
 
-    def resume(self, model: nn.Module) -> dict[str, Any] | None:
-        """Put an interrupted run's tensors into the model and return its other states; None where there is none."""
-        path = self.folder / RESUME
-        if not path.exists():
-            return None
-        state = read(path)
-        self.scores = state["scores"]
-        model.load_state_dict(state["trained"], strict=False)
-        return state
+    def read_best(self, count: int) -> tuple[dict[int, dict[str, torch.Tensor]], list[str]]:
+        """The tensors of the best epochs whose files are whole, best first, and what is wrong with the others.
+
+        Raises UserError when none is whole.
+        """
+        whole: dict[int, dict[str, torch.Tensor]] = {}
+        damaged: list[str] = []
+        for epoch in self.best(self.keep):
+            try:
+                whole[epoch] = read(self.file(epoch))
+            except Damaged as error:
+                damaged.append(str(error))
+            if len(whole) == count:
+                break
+        if not whole:
+            raise UserError(f"{'; '.join(damaged)}. No epoch is left to hand on: start the stage over: {START_OVER}")
+        return whole, damaged

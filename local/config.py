@@ -124,7 +124,11 @@ class Scheduler:
 
 @dataclass(frozen=True)
 class Train:
-    """The loop. `dev_utterances` bounds the fixed dev subset that is decoded after each epoch."""
+    """The loop. `dev_utterances` bounds the fixed dev subset that is decoded after each epoch.
+
+    The state to go on from is saved every `save_interval` updates and at the end of each epoch (0: there alone). The run stops
+    after `max_bad_updates` in a row whose loss or gradient is no number, or `stall_minutes` without an update.
+    """
 
     max_epoch: int
     accum_grad: int = 1
@@ -133,10 +137,15 @@ class Train:
     keep_nbest_models: int = 3
     avg_nbest_model: int = 3
     dev_utterances: int = 300
+    save_interval: int = 1000
+    max_bad_updates: int = 3
+    stall_minutes: float = 30.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            require(value > 0, f"train_conf.{name}", "must be positive")
+            if name != "save_interval":
+                require(value > 0, f"train_conf.{name}", "must be positive")
+        require(self.save_interval >= 0, "train_conf.save_interval", "must not be negative")
         enough = self.keep_nbest_models >= self.avg_nbest_model
         require(enough, "train_conf.keep_nbest_models", "must be at least avg_nbest_model")
 

@@ -1,10 +1,11 @@
-"""One epoch of training: batches in, updates out, a line every interval."""
+"""One epoch of training: batches in, updates out, a line every interval, a state to go on from now and then."""
 from __future__ import annotations
 
 import contextlib
-import resource
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,14 +18,25 @@ from local.config import StageConfig
 from local.distributed import World
 from local.metrics_log import MetricsLog, clock, describe
 from local.optim import make_optimiser
+from local.resume import State, draw_on, generators, processes, seed_dropout
+from local.tally import SECONDS_A_FRAME, Tally, memory
+from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, ignore_signals, named, naming_the_batch
 
-SECONDS_A_FRAME = 0.06
+Share = list[tuple[list[int], bool]]  # this process's part of an update: the rows of each batch, and whether they count
 
 
 class Loop:
-    """Model, optimiser and schedule of one stage, an epoch at a time."""
+    """Model, optimiser and schedule of one stage, an epoch at a time. Stalls are told in `story`, beside the terminal."""
 
-    def __init__(self, model: nn.Module, data: Utterances, config: StageConfig, world: World, log: MetricsLog | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Utterances,
+        config: StageConfig,
+        world: World,
+        log: MetricsLog | None,
+        story: Path | None = None,
+    ) -> None:
         if not data.rows:
             raise UserError("no utterance is left to train on: left_out.jsonl and stage 0's rejected/ say why")
         self.model, self.data, self.config, self.world, self.log = model, data, config, world, log
@@ -33,8 +45,14 @@ class Loop:
         self.updates = sum(len(self._groups(epoch)) for epoch in range(1, config.train_conf.max_epoch + 1))
         self.optimiser, self.schedule = make_optimiser(self.trained, config, self.updates)
         self.parallel = DistributedDataParallel(model) if world.size > 1 else model
-        self.update = 0
         self.weights = {"llm": config.llm_weight, "ctc": config.ctc_weight}
+        self.update = 0
+        self.epoch, self.done = 0, 0  # the epoch in hand, and its updates that are done
+        self.drawn: list[dict[str, torch.Tensor]] = []  # what dropout's generators were when that epoch was left
+        self.tally = Tally()
+        self.bad = BadUpdates(config.train_conf.max_bad_updates)
+        self.stall = StallWatch(story, config.train_conf.stall_minutes, world)
+        self.stop, self.stopping = StopSignal(), False
 
     def _groups(self, epoch: int) -> list[list[list[int]]]:
         """The epoch's batches, `accum_grad` of them an update; the last update takes what is left."""
@@ -43,24 +61,62 @@ class Loop:
         size = self.config.train_conf.accum_grad
         return [batches[begin : begin + size] for begin in range(0, len(batches), size)]
 
-    def run(self, epoch: int) -> None:
-        """All updates of one epoch."""
+    def run(self, epoch: int, save: Callable[[], None]) -> None:
+        """All updates of one epoch that are not done yet; `save` is called every so often, and at the end.
+
+        Raises Stopped, after a save, when a signal came.
+        """
+        if epoch != self.epoch:
+            self.epoch, self.done, self.drawn, self.tally = epoch, 0, [], Tally()
         groups = self._groups(epoch)
-        self.data.epoch = epoch
-        parts = shares([batch for group in groups for batch in group], self.world.rank, self.world.size)
-        batches = iter(loader(self.data, [part for part, _ in parts], self.config.dataset_conf.num_workers))
-        counted = iter(parts)
-        tally = Tally()
-        for number, group in enumerate(tqdm(groups, f"epoch {epoch}", disable=not (self.log and sys.stderr.isatty())), 1):
-            taken = [(to_device(next(batches), self.world.device), next(counted)[1]) for _ in group]
-            frames = sum(self.data.rows[index]["speech_length"] for batch in group for index in batch)
-            tally.add(self.step(taken), frames)
-            if number % self.config.train_conf.log_interval == 0 or number == len(groups):
-                self._tell(epoch, number, len(groups), tally)
-                tally = Tally()
+        todo = groups[self.done :]
+        mine = [shares(group, self.world.rank, self.world.size) for group in todo]
+        batches = self._batches(mine)
+        bar = tqdm(todo, f"epoch {epoch}", len(groups), initial=self.done, disable=not (self.log and sys.stderr.isatty()))
+        with self.stall:
+            for group, share in zip(bar, mine, strict=True):
+                losses = self._next_update(batches, share)
+                self.done += 1
+                self._count(group, losses)
+                if self.done % self.config.train_conf.log_interval == 0 or self.done == len(groups):
+                    self._tell(len(groups))
+                    self.tally = Tally()
+                self._save_or_stop(save, over=self.done == len(groups))
+
+    def _batches(self, mine: list[Share]) -> Iterator[dict]:
+        """The loader's batches of the updates to come; dropout goes on where it was."""
+        self.data.epoch = self.epoch
+        source = loader(self.data, [part for share in mine for part, _ in share], self.config.dataset_conf.num_workers)
+        source.worker_init_fn = ignore_signals
+        seed_dropout(self.config.seed, self.epoch, self.world.rank, self.done)
+        batches = iter(source)  # draws a number itself
+        if self.drawn:
+            draw_on(self.drawn, self.world)
+        return batches
+
+    def _next_update(self, batches: Iterator[dict], share: Share) -> dict[str, float]:
+        """Wait for the data of one update and make it, with both watched."""
+        keys = self._keys([part for part, _ in share])
+        tokens = max(len(part) * max(self.costs[index] for index in part) for part, _ in share)
+        with naming_the_batch(self.update + 1, keys, tokens, self.config.dataset_conf.batch_size):
+            began = time.monotonic()
+            with self.stall.doing(f"waiting for the data of {named(keys)}"):
+                taken = [(to_device(next(batches), self.world.device), counted) for _, counted in share]
+            self.tally.waited += time.monotonic() - began
+            others = ", or waiting for the gradients of the other processes" if self.world.size > 1 else ""
+            with self.stall.doing(f"computing on {named(keys)}{others}"):
+                losses = self.step(taken)
+        self.stall.beat()
+        return losses
+
+    def _keys(self, batches: list[list[int]]) -> list[str]:
+        return [self.data.rows[index]["key"] for batch in batches for index in batch]
 
     def step(self, batches: list[tuple[dict, bool]]) -> dict[str, float]:
-        """One update over several batches; each loss is divided by its token count over all batches and processes."""
+        """One update over several batches; each loss is divided by its token count over all batches and processes.
+
+        An update that is no number in any process is skipped in all of them.
+        """
         counts = self._counts(batches)
         sums = dict.fromkeys(counts, 0.0)
         for number, (batch, counted) in enumerate(batches, 1):
@@ -71,15 +127,15 @@ class Loop:
                 (total * self.world.size * counted).backward()
             sums = {part: sums[part] + losses[part].item() * counted for part in sums}
         norm = nn.utils.clip_grad_norm_(self.trained, self.config.train_conf.grad_clip)
-        if not torch.isfinite(norm):
-            raise UserError(f"the loss became {norm.item()} at update {self.update + 1}: lower optim_conf.lr, or look for bad "
-                            "utterances with data/prepare_training_data.py validate --check_audio")  # fmt: skip
-        self.optimiser.step()
+        *means, infinite, asked = self._sums([*sums.values(), not torch.isfinite(norm), bool(self.stop.name)])
+        means = {part: mean / counts[part] for part, mean in zip(sums, means, strict=True)}
+        if self.bad.judge(means, finite_gradient=not infinite):
+            self.optimiser.step()
         self.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.update += 1
-        means = self.world.sums(list(sums.values()))
-        return {part: mean / counts[part] for part, mean in zip(sums, means, strict=True)}
+        self.stopping = bool(asked)
+        return means
 
     def _counts(self, batches: list[tuple[dict, bool]]) -> dict[str, float]:
         """Target tokens of each weighted loss in one update: what the LLM and what the CTC branch has to say."""
@@ -87,8 +143,13 @@ class Loop:
             "llm": sum(int((batch["labels_ids"][:, 1:] != IGNORED).sum()) * counted for batch, counted in batches),
             "ctc": sum(int(batch["ctc_target_lengths"].sum()) * counted for batch, counted in batches),
         }
-        everywhere = dict(zip(here, self.world.sums(list(map(float, here.values()))), strict=True))
+        everywhere = dict(zip(here, self._sums(list(here.values())), strict=True))
         return {part: max(everywhere[part], 1) for part, weight in self.weights.items() if weight}  # 0: nobody speaks
+
+    def _sums(self, values: list[float]) -> list[float]:
+        """Over all processes."""
+        with self.stall.doing("waiting for the other processes"):
+            return self.world.sums(list(map(float, values)))
 
     def _exchange(self, gradients: bool) -> contextlib.AbstractContextManager:
         """Processes exchange gradients once an update, with its last batch."""
@@ -98,54 +159,70 @@ class Loop:
         """bf16 arithmetic over fp32 weights on a GPU that has it."""
         return torch.autocast("cuda", torch.bfloat16, enabled=self.model.llm_dtype == "bf16")
 
-    def _tell(self, epoch: int, number: int, groups: int, tally: Tally) -> None:
+    def _count(self, group: list[list[int]], losses: dict[str, float]) -> None:
+        """Add an update to what the next line will tell. Raises UserError after too many bad ones."""
+        sound = self.bad.in_a_row == 0
+        frames = sum(self.data.rows[index]["speech_length"] for batch in group for index in batch)
+        self.tally.add(losses, frames * SECONDS_A_FRAME, sound)
+        if not sound:
+            if self.log:
+                self.log.skipped(self.update, self._keys(group), losses)
+            self.bad.check(self.update, losses)
+
+    def _tell(self, groups: int) -> None:
         if not self.log:
             return
-        losses = tally.means()
+        tally, update = self.tally, self.update
+        losses = tally.means([part for part, weight in self.weights.items() if weight])
         losses["total"] = sum(self.weights[part] * value for part, value in losses.items())
-        left = (self.updates - self.update) * tally.seconds() / tally.steps
-        rate = self.schedule.get_last_lr()[0]
-        speed = tally.hours() / (tally.seconds() / 3600)
+        figures = {
+            "lr": self.schedule.get_last_lr()[0],
+            "skipped": tally.skipped,
+            "audio_hours_per_hour": tally.audio / tally.seconds(),
+            "data_wait": tally.waited / tally.seconds(),
+            "memory_gb": memory(),
+        }
+        skipped = f" skipped {tally.skipped}" if tally.skipped else ""
+        left = (self.updates - update) * tally.seconds() / tally.steps
         self.log.say(
-            f"epoch {epoch}/{self.config.train_conf.max_epoch} step {number}/{groups} {describe(losses)} lr {rate:.2e} "
-            f"speed {speed:.0f} audio h/h memory {memory():.1f} GB left {clock(left)}"
+            f"epoch {self.epoch}/{self.config.train_conf.max_epoch} step {self.done}/{groups} {describe(losses)}{skipped} "
+            f"lr {figures['lr']:.2e} speed {figures['audio_hours_per_hour']:.0f} audio h/h "
+            f"wait {100 * figures['data_wait']:.0f} % memory {figures['memory_gb']:.1f} GB left {clock(left)}"
         )
-        self.log.numbers("train", epoch, self.update, losses | {"lr": rate, "audio_hours_per_hour": speed, "memory_gb": memory()})
+        self.log.numbers("train", self.epoch, update, losses | figures)
 
-    def state(self) -> dict:
-        """All that a resumed run needs beside the weights."""
-        return {"optimiser": self.optimiser.state_dict(), "schedule": self.schedule.state_dict(), "update": self.update}
+    def _save_or_stop(self, save: Callable[[], None], over: bool) -> None:
+        interval = self.config.train_conf.save_interval
+        if over or self.stopping or (interval and self.update % interval == 0):
+            with self.stall.doing("saving the state to go on from"):
+                save()
+            self.stall.beat()
+        if self.stopping:
+            self.world.wait()  # the first process that ends takes the others with it
+            if self.log:
+                asked = self.stop.name or "a signal to another process"
+                self.log.say(f"{asked} came: saved after update {self.update}, the same command goes on from there")
+                self.log.close()
+            raise Stopped
 
-    def load(self, state: dict) -> None:
+    def state(self) -> State:
+        """All that a resumed run needs beside the weights. Every process must take part."""
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "update": self.update,
+            "epoch": self.epoch,
+            "done": self.done,
+            "skipped in a row": self.bad.in_a_row,
+            "tally": self.tally.state(),
+            "generators": generators(self.world),
+            "processes": processes(self.world),
+        }
+
+    def load(self, state: State) -> None:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.update = state["update"]
-
-
-class Tally:
-    """Losses, audio and time since the last line of the log."""
-
-    def __init__(self) -> None:
-        self.began, self.steps, self.frames = time.monotonic(), 0, 0
-        self.sums: dict[str, float] = {}
-
-    def add(self, losses: dict[str, float], frames: int) -> None:
-        self.steps += 1
-        self.frames += frames
-        self.sums = {part: self.sums.get(part, 0.0) + value for part, value in losses.items()}
-
-    def means(self) -> dict[str, float]:
-        return {part: value / self.steps for part, value in self.sums.items()}
-
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
-
-    def hours(self) -> float:
-        return self.frames * SECONDS_A_FRAME / 3600
-
-
-def memory() -> float:
-    """Peak memory in GB: of the GPU where there is one in use, else of this process."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return torch.cuda.max_memory_allocated() / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        self.update, self.epoch, self.done = state["update"], state["epoch"], state["done"]
+        self.bad.in_a_row = state["skipped in a row"]
+        self.tally = Tally.resumed(state["tally"])
+        self.drawn = state["generators"] if state["processes"] == processes(self.world) else []

@@ -20,7 +20,14 @@ from local.experiment import STAGE_FILES, TOP, Experiment, shown_path
 from local.fingerprint import Table
 
 MODEL_PARTS = ("config.yaml", "model.pt")
-NO_MATTER = ("gate.", "dataset_conf.num_workers", "train_conf.log_interval")  # to the tensors that come out
+NO_MATTER = (  # to the tensors that come out
+    "gate.",
+    "dataset_conf.num_workers",
+    "train_conf.log_interval",
+    "train_conf.save_interval",
+    "train_conf.max_bad_updates",
+    "train_conf.stall_minutes",
+)
 SCORED = (
     "real_8k_telephone/dev",
     "real_8k_telephone/test",

@@ -4,31 +4,28 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
 from data.files import write_text
 
+BAD_BATCHES = "bad_batches.jsonl"
+
 
 class MetricsLog:
-    """Appends to the logs of a stage folder; on a resume, numbers of epochs that will be repeated are dropped first."""
+    """Appends to the logs of a stage folder; numbers that a resumed run is going to write again are dropped first."""
 
-    def __init__(self, folder: Path, stage: str, done_epochs: int) -> None:
+    def __init__(self, folder: Path, stage: str, update: int, epoch: int) -> None:
+        """The run stands after `update`, its last scored epoch being `epoch` (-1: not even the start is scored)."""
         folder.mkdir(parents=True, exist_ok=True)
         self.stage = stage
-        self.metrics = folder / "metrics.jsonl"
-        kept = [fields for fields in self._lines() if fields["epoch"] <= done_epochs]
-        write_text(self.metrics, "".join(json.dumps(fields) + "\n" for fields in kept))
+        self.metrics, self.bad_batches = folder / "metrics.jsonl", folder / BAD_BATCHES
+        _keep(self.metrics, lambda line: line["update"] <= update and (line["kind"] != "dev" or line["epoch"] <= epoch))
+        _keep(self.bad_batches, lambda line: line["update"] <= update)
         self.text = (folder / "train.log").open("a", encoding="utf-8")
-        steps = max((fields["update"] for fields in kept), default=0)
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps + 1)
-
-    def _lines(self) -> list[dict]:
-        if not self.metrics.exists():
-            return []
-        lines = self.metrics.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]  # the last one may be torn by a kill
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=update + 1)
 
     def say(self, line: str) -> None:
         """A line for people, on the terminal and in train.log."""
@@ -38,14 +35,30 @@ class MetricsLog:
 
     def numbers(self, kind: str, epoch: int, update: int, values: dict[str, float]) -> None:
         """The same for programs: one JSON line, and a curve a name."""
-        with self.metrics.open("a", encoding="utf-8") as out:
-            print(json.dumps({"kind": kind, "epoch": epoch, "update": update} | values), file=out)
+        _append(self.metrics, {"kind": kind, "epoch": epoch, "update": update} | values)
         for name, value in values.items():
             self.board.add_scalar(f"{kind}/{name}", value, update)
+
+    def skipped(self, update: int, keys: list[str], losses: dict[str, float]) -> None:
+        """The utterances of an update that was not made. NaN is no JSON, so the losses are text."""
+        texts = {part: str(value) for part, value in losses.items()}
+        _append(self.bad_batches, {"update": update, "keys": keys, "loss": texts})
 
     def close(self) -> None:
         self.board.close()
         self.text.close()
+
+
+def _append(path: Path, fields: dict) -> None:
+    with path.open("a", encoding="utf-8") as out:
+        print(json.dumps(fields, ensure_ascii=False), file=out)
+
+
+def _keep(path: Path, wanted: Callable[[dict], bool]) -> None:
+    """Drop the other lines of a JSONL file, and a last one that was torn by a kill."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("}\n")]
+        write_text(path, "".join(line for line in lines if wanted(json.loads(line))))
 
 
 def describe(losses: dict[str, float]) -> str:

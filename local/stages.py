@@ -7,7 +7,8 @@ what differs.
     stages.py recall            shell lines: which configuration, and the variables that were given before
     stages.py begin FIRST LAST  checks all that can be checked now, prints the stages to go through
     stages.py lock FD           one run at a time in an output folder; FD stays open in the calling shell
-    stages.py open STAGE        exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
+    stages.py ask STAGE         exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
+    stages.py open STAGE        marks it begun
     stages.py close STAGE       marks it finished and notes what it hands on
     stages.py settings STAGE …  the YAML file of each trained stage, with the ++key=value words over it
     stages.py simulated         online or offline: who simulates the training speech
@@ -31,6 +32,7 @@ from data.files import write_text
 from local import experiment as experiments
 from local import marks, request
 from local.experiment import Experiment, shown_path
+from local.marks import Decision
 
 SKIP = 10
 ALL = ("0", "baseline", "1", "2", "3", "control")
@@ -38,17 +40,32 @@ ALL = ("0", "baseline", "1", "2", "3", "control")
 
 def begin(experiment: Experiment, first: int, last: int) -> int:
     """Check the whole request, remember the experiment, print the stages that the run goes through."""
-    request.check(experiment, first, last)
-    names = chosen(experiment, first, last)
-    marks.require_predecessor(experiment, next(name for name in names if name.isdigit()))
-    settled = True  # until a stage is going to make anew what the later ones start from
-    for name in names:
-        marks.refuse_changes(experiment, name, upstream=settled)
-        settled = settled and marks.decide(experiment, name).verdict == "skip"
+    names = list(outlook(experiment, first, last))
     experiments.remember(experiment)
     request.announce(experiment, first, last)
     print(" ".join(names))
     return 0
+
+
+def outlook(experiment: Experiment, first: int, last: int) -> dict[str, Decision]:
+    """The stages that a request goes through, and what is known today of each. Writes nothing.
+
+    Raises:
+        UserError: the first thing that is wrong with the request.
+    """
+    request.check(experiment, first, last)
+    names = chosen(experiment, first, last)
+    marks.require_predecessor(experiment, next(name for name in names if name.isdigit()))
+    decisions: dict[str, Decision] = {}
+    settled = True  # until a stage is going to make anew what the later ones start from
+    for name in names:
+        marks.refuse_changes(experiment, name, upstream=settled)
+        if settled or not marks.read(experiment, name):
+            decisions[name] = marks.decide(experiment, name)
+        else:
+            decisions[name] = Decision("continue", "made before, compared again once the stages before it are done")
+        settled = settled and decisions[name].verdict == "skip"
+    return decisions
 
 
 def chosen(experiment: Experiment, first: int, last: int) -> list[str]:
@@ -65,17 +82,19 @@ def chosen(experiment: Experiment, first: int, last: int) -> list[str]:
     return names
 
 
-def open_stage(experiment: Experiment, name: str) -> int:
-    """Decide about one stage, say why, and mark it as begun when it has work to do."""
+def ask(experiment: Experiment, name: str) -> int:
+    """Decide about one stage and say why."""
     marks.require_predecessor(experiment, name)
     decision = marks.decide(experiment, name)
     for note in decision.notes:
         print(f"   note: {note}", flush=True)
     print(f"== {marks.title(name)}: {decision.reason}", flush=True)
-    if decision.verdict == "skip":
-        return SKIP
-    if experiment["NODE_RANK"] == "0":
-        marks.write(experiment, name, "begun")
+    return SKIP if decision.verdict == "skip" else 0
+
+
+def open_stage(experiment: Experiment, name: str) -> int:
+    """Mark a stage as begun: from now on its settings and inputs stand."""
+    marks.write(experiment, name, "begun")
     return 0
 
 
@@ -170,6 +189,7 @@ def main(argv: list[str] | None = None) -> int:
         "recall": lambda: print_lines(experiments.recall(os.environ)),
         "begin": lambda: begin(experiment, int(words[0]), int(words[1])),
         "lock": lambda: request.lock(int(words[0])),
+        "ask": lambda: ask(experiment, words[0]),
         "open": lambda: open_stage(experiment, words[0]),
         "close": lambda: close_stage(experiment, words[0]),
         "settings": lambda: print_lines([" ".join(settings(experiment, words))]),

@@ -6,6 +6,12 @@ logged() {    # logged COMMAND …: what it prints, to the terminal and to $log;
   if [[ -t 2 ]]; then "$@" | tee -a "$log"; else "$@" 2>&1 | tee -a "$log"; fi
 }
 
+say_why() {    # say_why STATUS: the last line of a run that stops; 75: a signal asked its training to, and it has saved
+  local how="error: $doing failed${log:+, its log is $log}; once that is mended,"
+  (($1 != 75)) || how="stopped in $doing as asked;"
+  echo "$how the same command goes on from there" >&2
+}
+
 make_built_in_corpora() {
   logged "$python" -m local.mini.corpus --output_dir "$OUTPUT_ROOT/mini" --seed "$SEED" --jobs "$JOBS" \
     --general_train "$MINI_GENERAL_TRAIN" --general_dev "$MINI_GENERAL_DEV" --general_test "$MINI_GENERAL_TEST" \
@@ -54,7 +60,12 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
     launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
   fi
   "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${words[@]:1}"
+    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $?
+}
+
+stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torchrun makes 1 of that
+  if tail -n 1 "$log" | grep -q "came: saved after update"; then return 75; fi
+  return "$1"
 }
 
 score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; on machine 0 only
@@ -70,21 +81,30 @@ score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; on machi
     ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} | tee -a "$log"
 }
 
-open_stage() {    # true: it has work; false: it is finished; anything else ends the run
+has_work() {    # has_work STAGE: true, or false where it is finished; anything else ends the run
   local answer=0
-  "$python" local/stages.py open "$1" || answer=$?
+  "$python" local/stages.py ask "$1" || answer=$?
   ((answer == 0 || answer == 10)) || exit "$answer"
   return "$answer"
 }
 
-use_devices() {    # once, before the first step that needs them: torch must reach what was picked, the model must be here
+get_ready() {    # once, before the first stage that needs the model: what would waste its hours is said now
   [[ -z ${model:-} ]] || return 0
+  log=""
+  use_devices
+  fetch_model
+  "$python" local/preflight.py check "$first" "$last"
+}
+
+use_devices() {    # torch must reach what was picked
   devices=$("$python" local/devices.py verify)    # anew: hours may have passed since the first lines
   read -r device processes gpus <<<"$devices"
   export CUDA_VISIBLE_DEVICES=$gpus CUDA_DEVICE_ORDER=PCI_BUS_ID    # as nvidia-smi counts them
+}
+
+fetch_model() {    # the model must be here
   model=$MODEL
-  if [[ ! -d $MODEL ]]; then
-    model=$OUTPUT_ROOT/pretrained/${MODEL##*/}
-    "$python" local/fetch_model.py "$MODEL" "$model"
-  fi
+  [[ ! -d $MODEL ]] || return 0
+  model=$OUTPUT_ROOT/pretrained/${MODEL##*/}
+  "$python" local/fetch_model.py "$MODEL" "$model"
 }

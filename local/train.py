@@ -1,7 +1,8 @@
 """Train one stage: `python local/train.py --config conf/stage1_encoder_adapt.yaml --model_dir DIR --init CKPT|released
 --train JSONL --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun where there are several processes.
 
-Composes the parts: build, contract, loop, hand on. An interrupted run goes on from its last finished epoch.
+Composes the parts: build, contract, loop, hand on. An interrupted run goes on from its last saved update; one that SIGTERM or
+SIGUSR1 asks to stop saves first, and exits with 75.
 FunASR's own trainer is not used: it cannot run on CPU, saves in place, loses data in silence and never computes a CER.
 """
 from __future__ import annotations
@@ -14,7 +15,6 @@ if not __package__:  # `python local/train.py`: the top folder, not local/, must
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import logging
 import os
@@ -23,10 +23,10 @@ import torch
 import yaml
 
 from data.errors import UserError, run
-from data.files import write_text
+from data.files import sweep, write_text
 from data.manifest import read_rows
 from data.online import OnlineChannel, check_simulated
-from local import checkpoint, distributed
+from local import checkpoint, distributed, resume
 from local.batches import Featuriser, Utterances
 from local.config import StageConfig, load_stage
 from local.contract import check_frozen, declare, frozen_digest
@@ -36,6 +36,7 @@ from local.left_out import trainable_rows
 from local.loop import Loop
 from local.metrics_log import MetricsLog, describe
 from local.nano import build
+from local.watchdog import RESUMABLE, Stopped
 
 
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
@@ -75,8 +76,11 @@ class Stage:
         self.train_data = Utterances(rows, featuriser, OnlineChannel(arguments.train, rows) if online else None)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
-        if world.is_main:
-            self.epochs.tidy()
+        self.states = resume.Generations(self.folder)
+        self.made_from = resume.made_from(config, rows, self.dev_data.rows, self.frozen)
+        if world.is_main:  # alone: the others may be writing later
+            for room in (self.folder, self.epochs.folder):
+                sweep(room)
 
     def score(self) -> DevScore:
         return score_dev(self.model, self.tokenizer, self.dev_data, self.config, self.world)
@@ -84,6 +88,25 @@ class Stage:
     def rank(self, score: DevScore) -> float:
         """What the best epoch has least of: dev CER, of both branches where both are trained."""
         return (score.cer_llm + score.cer_ctc) / 2 if self.config.ctc_weight else score.cer_llm
+
+    def save(self, loop: Loop) -> None:
+        """All that an interrupted run needs. Every process must take part."""
+        state = loop.state()
+        if self.world.is_main:
+            trained = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+            self.states.save({"made from": self.made_from, "scores": self.epochs.scores, "trained": trained} | state)
+
+    def restore(self) -> tuple[resume.State | None, str]:
+        """The state of an interrupted run, its tensors put into the model; None where there is none. And a line about damage."""
+        state, damage = self.states.load()
+        found = state["update"] if state else -1
+        if self.world.sums([found]) != [found * self.world.size]:
+            raise UserError(f"{self.folder}: not all processes find the same state there: it must be a folder that they share")
+        if state:
+            resume.refuse_changes(state["made from"], self.made_from, self.folder)
+            self.epochs.scores = state["scores"]
+            self.model.load_state_dict(state.pop("trained"), strict=False)
+        return state, damage
 
 
 def overrides(config: StageConfig) -> dict:
@@ -105,7 +128,7 @@ def announce(stage: Stage, log: MetricsLog) -> None:
         log.say(f"{group}: {state}, {counts['parameters']:,} parameters in {counts['tensors']} tensors")
     hours = sum(row["speech_length"] for row in stage.train_data.rows) * 0.06 / 3600
     log.say(f"train {len(stage.train_data)} utterances, {hours:.2f} h; dev {len(stage.dev_data)} utterances; "
-            f"{stage.world.size} process(es) on {stage.world.device.type}")  # fmt: skip
+            f"{resume.processes(stage.world)}")  # fmt: skip
     if stage.left_out:
         path = stage.folder / "left_out.jsonl"
         write_text(path, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in stage.left_out))
@@ -113,55 +136,65 @@ def announce(stage: Stage, log: MetricsLog) -> None:
 
 
 def train(stage: Stage) -> None:
-    """All epochs that are still to be done, then the checkpoint to hand on."""
-    resumed = stage.epochs.resume(stage.model)
-    log = MetricsLog(stage.folder, stage.config.stage.name, max(len(stage.epochs.scores) - 1, 0)) if stage.world.is_main else None
-    if log:
-        settings = yaml.safe_dump(dataclasses.asdict(stage.config), sort_keys=False, allow_unicode=True)
-        write_text(stage.folder / "config.yaml", settings)
-        announce(stage, log)
-    loop = Loop(stage.model, stage.train_data, stage.config, stage.world, log)
-    if resumed:
-        loop.load(resumed)
-    else:
-        finish_epoch(stage, loop, log, 0)
-    for epoch in range(len(stage.epochs.scores), stage.config.train_conf.max_epoch + 1):
-        seed = hashlib.sha256(f"{stage.config.seed}/{epoch}/{stage.world.rank}".encode()).digest()
-        torch.manual_seed(int.from_bytes(seed[:8], "little") >> 1)  # dropout repeats after a kill
-        stage.model.train()
-        loop.run(epoch)
-        finish_epoch(stage, loop, log, epoch)
+    """All updates that are still to be done, then the checkpoint to hand on."""
+    state, damage = stage.restore()
+    log = open_log(stage, state, damage) if stage.world.is_main else None
+    loop = Loop(stage.model, stage.train_data, stage.config, stage.world, log, stage.folder / "train.log")
+    with loop.stop:
+        if state:
+            loop.load(state)
+        else:
+            finish_epoch(stage, loop, log, 0)
+        for epoch in range(len(stage.epochs.scores), stage.config.train_conf.max_epoch + 1):
+            stage.model.train()
+            loop.run(epoch, lambda: stage.save(loop))
+            finish_epoch(stage, loop, log, epoch)
     check_frozen(stage.model, stage.frozen)
     stage.world.wait()
     hand_on_best(stage, log)
 
 
+def open_log(stage: Stage, state: resume.State | None, damage: str) -> MetricsLog:
+    """The log, with the first lines of this run; the settings beside it."""
+    log = MetricsLog(stage.folder, stage.config.stage.name, state["update"] if state else 0, len(stage.epochs.scores) - 1)
+    settings = yaml.safe_dump(dataclasses.asdict(stage.config), sort_keys=False, allow_unicode=True)
+    write_text(stage.folder / "config.yaml", settings)
+    announce(stage, log)
+    if damage:
+        log.say(damage)
+    if state:
+        log.say(f"goes on after update {state['update']} (epoch {state['epoch']} step {state['done']})")
+        if (before := state["processes"]) != (now := resume.processes(stage.world)):
+            log.say(f"was on {before}, goes on with {now}: the same utterances in the same order, but not bit for bit the same")
+    return log
+
+
 def finish_epoch(stage: Stage, loop: Loop, log: MetricsLog | None, epoch: int) -> None:
     """Score on dev, tell, save. Epoch 0 is the start, before any step."""
     score = stage.score()
-    stage.epochs.scores = stage.epochs.scores[:epoch]
-    values = score.asdict() | {"rank": stage.rank(score)}
-    if not log:
-        stage.epochs.scores.append(values)
-        return
-    name = f"epoch {epoch}/{stage.config.train_conf.max_epoch}" if epoch else "epoch 0 (start)"
-    log.say(f"{name} dev {describe(score.asdict())} CER {score.cer_llm:.2f} % (LLM) {score.cer_ctc:.2f} % (CTC)")
-    log.numbers("dev", epoch, loop.update, score.asdict())
-    stage.epochs.record(stage.model, values, loop.state())
+    stage.epochs.scores = [*stage.epochs.scores[:epoch], score.asdict() | {"rank": stage.rank(score)}]
+    if log:
+        name = f"epoch {epoch}/{stage.config.train_conf.max_epoch}" if epoch else "epoch 0 (start)"
+        log.say(f"{name} dev {describe(score.asdict())} CER {score.cer_llm:.2f} % (LLM) {score.cer_ctc:.2f} % (CTC)")
+        log.numbers("dev", epoch, loop.update, score.asdict())
+        stage.epochs.save(stage.model)
+    stage.save(loop)
+    if log:
+        stage.epochs.drop_others()
 
 
 def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
-    """The best epoch, or the average of the best ones where that is better on dev."""
-    epochs = stage.epochs
-    best = epochs.best(1)[0]
-    chosen, values = f"epoch {best}", epochs.scores[best]
-    tensors = checkpoint.read(epochs.file(best))
-    several = epochs.best(stage.config.train_conf.avg_nbest_model)
-    if len(several) > 1:
-        checkpoint.install(stage.model, averaged := checkpoint.average([epochs.file(epoch) for epoch in several]))
+    """The best epoch, or the average of the best ones where that is better on dev; damaged files are left out."""
+    whole, damaged = stage.epochs.read_best(stage.config.train_conf.avg_nbest_model)
+    for line in damaged if log else []:
+        log.say(f"{line}: that epoch is left out")
+    best = next(iter(whole))
+    chosen, values, tensors = f"epoch {best}", stage.epochs.scores[best], whole[best]
+    if len(whole) > 1:
+        checkpoint.install(stage.model, averaged := checkpoint.average(list(whole.values())))
         score = stage.score()
         if stage.rank(score) < values["rank"]:
-            chosen, values, tensors = f"average of epochs {sorted(several)}", score.asdict(), averaged
+            chosen, values, tensors = f"average of epochs {sorted(whole)}", score.asdict(), averaged
     checkpoint.install(stage.model, tensors)
     if log:
         write_summary(stage, chosen, values)
@@ -193,6 +226,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
     try:
         train(Stage(config, arguments, world))
+    except Stopped:
+        return RESUMABLE
     except UserError as error:
         with (arguments.output_dir / "train.log").open("a", encoding="utf-8") as log:
             print(f"error: {error}", file=log)

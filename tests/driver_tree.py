@@ -6,9 +6,11 @@ What is tried on it is run_experiment.sh with its local/*.sh and local/*.py: whi
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[1]
@@ -25,6 +27,8 @@ with open("programs.log", "a") as log:
     print(name, *words, file=log)
 if os.environ.get("FAIL") and os.environ["FAIL"] in " ".join([name, *words]):
     sys.exit("stand-in fails as asked")
+if os.environ.get("STOP") and os.environ["STOP"] in " ".join([name, *words]):
+    sys.exit(75)
 if name == "corpus":
     for corpus in ("general", "calls"):
         for split in ("train", "dev", "test"):
@@ -47,6 +51,7 @@ PROGRAMS = (
     "data/data_simulation.py",
     "data/prepare_training_data.py",
     "local/mini/corpus.py",
+    "local/preflight.py",
     "local/train.py",
     "local/evaluate.py",
     "local/table.py",
@@ -97,3 +102,24 @@ class Tree:
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         log.unlink(missing_ok=True)
         return lines
+
+
+def names(programs: list[str]) -> list[str]:
+    """The programs without their arguments."""
+    return [line.split()[0] for line in programs]
+
+
+def one_error(done: subprocess.CompletedProcess[str]) -> str:
+    """The single error line of a run that stopped."""
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def work_of(done: Callable[[], object]) -> float:
+    """Seconds of processor time that `done` takes in its processes: a busy machine does not lengthen it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

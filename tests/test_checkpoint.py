@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+import zipfile
+from pathlib import Path
+
 import pytest
 import torch
 from funasr import AutoModel
+from hypothesis import given
+from hypothesis import strategies as st
 from small_stage import config, tensors
 from torch import nn
 
@@ -105,55 +112,80 @@ def test_a_crash_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
     assert [item.name for item in tmp_path.iterdir()] == ["model.pt"]
 
 
-@pytest.mark.parametrize("size", [0, 10, 500])
-def test_a_damaged_file_is_one_line(size, tmp_path):
-    path = tmp_path / "resume.pt"
+@pytest.mark.parametrize("size", [0, 10, 64, 500, -1])
+def test_a_file_that_was_cut_short_is_one_line(size, tmp_path):
+    path = tmp_path / "epoch_01.pt"
     checkpoint.save(path, {"w": torch.ones(1000)})
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(UserError, match=r"resume\.pt: is damaged") as caught:
+    with pytest.raises(UserError, match=r"epoch_01\.pt: is damaged") as caught:
         checkpoint.read(path)
     assert "\n" not in str(caught.value)
 
 
-def test_average_is_the_mean_of_each_tensor(tmp_path):
-    files = []
-    for number in (1.0, 2.0, 6.0):
-        files.append(tmp_path / f"{number}.pt")
-        checkpoint.save(files[-1], {"a": torch.full((2, 2), number), "b": torch.tensor(10 * number).half()})
-    mean = checkpoint.average(files)
+@given(st.data())
+def test_a_flipped_bit_anywhere_is_noticed(data):
+    """torch itself notices none in a tensor."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "epoch_01.pt"
+        checkpoint.save(path, {"w": torch.arange(300.0), "update": 7})
+        content = bytearray(path.read_bytes())
+        content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        path.write_bytes(content)
+        with pytest.raises(checkpoint.Damaged):
+            checkpoint.read(path)
+
+
+def test_the_checksum_is_a_comment_to_everyone_else(tmp_path):
+    path, content = tmp_path / "model.pt", {"w": torch.arange(300.0)}
+    checkpoint.save(path, content)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert archive.comment.decode() == hashlib.sha256(path.read_bytes()[:-64]).hexdigest()
+    for mapped in (False, True):
+        assert torch.equal(torch.load(path, weights_only=True, mmap=mapped)["w"], content["w"])
+
+
+def test_average_is_the_mean_of_each_tensor():
+    states = [{"a": torch.full((2, 2), n), "b": torch.tensor(10 * n).half()} for n in (1.0, 2.0, 6.0)]
+    mean = checkpoint.average(states)
     assert torch.equal(mean["a"], torch.full((2, 2), 3.0))
     assert mean["b"] == 30.0
     assert mean["b"].dtype == torch.float32
 
 
-def record(epochs: checkpoint.Epochs, model: nn.Module, ranks: list[float]) -> None:
+def epochs_of(folder: Path, keep: int, ranks: list[float]) -> checkpoint.Epochs:
+    """A stage after some epochs; the weight of each is its number."""
+    epochs, model = checkpoint.Epochs(folder, keep), nn.Linear(1, 1)
     for number, rank in enumerate(ranks):
         with torch.no_grad():
             model.weight.fill_(number)
-        epochs.record(model, {"rank": rank}, {"update": number})
+        epochs.scores.append({"rank": rank})
+        epochs.save(model)
+        epochs.drop_others()
+    return epochs
 
 
 def test_the_best_epochs_are_kept_and_no_others(tmp_path):
-    epochs = checkpoint.Epochs(tmp_path, keep=2)
-    record(epochs, nn.Linear(1, 1), [0.0, 9.0, 3.0, 7.0, 3.0, 8.0])  # entry 0 is the start, which is no epoch
+    epochs = epochs_of(tmp_path, 2, [0.0, 9.0, 3.0, 7.0, 3.0, 8.0])  # entry 0 is the start, which is no epoch
     assert epochs.best(3) == [2, 4, 3]
     assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == ["epoch_02.pt", "epoch_04.pt"]
     assert checkpoint.read(epochs.file(4))["weight"] == 4.0
 
 
-def test_an_interrupted_run_finds_what_it_had(tmp_path):
-    model = nn.Linear(1, 1)
-    record(checkpoint.Epochs(tmp_path, keep=1), model, [5.0, 4.0, 3.0])
-    (tmp_path / ".123.resume.pt.part").write_bytes(b"half")
-    epochs, fresh = checkpoint.Epochs(tmp_path, keep=1), nn.Linear(1, 1)
-    epochs.tidy()
-    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
-    state = epochs.resume(fresh)
-    assert state["update"] == 2
-    assert [score["rank"] for score in epochs.scores] == [5.0, 4.0, 3.0]
-    assert torch.equal(fresh.weight, model.weight)
-    assert torch.equal(fresh.bias, model.bias)
+def test_a_damaged_epoch_is_left_out_and_named(tmp_path):
+    epochs = epochs_of(tmp_path, 3, [9.0, 1.0, 2.0, 3.0])
+    whole, damaged = epochs.read_best(2)
+    assert (list(whole), damaged) == ([1, 2], [])
+    content = bytearray(epochs.file(1).read_bytes())
+    content[300] ^= 1
+    epochs.file(1).write_bytes(content)
+    whole, damaged = epochs.read_best(2)
+    assert [(epoch, state["weight"].item()) for epoch, state in whole.items()] == [(2, 2.0), (3, 3.0)]
+    assert len(damaged) == 1 and "epoch_01.pt" in damaged[0]
 
 
-def test_nothing_to_resume_is_none(tmp_path):
-    assert checkpoint.Epochs(tmp_path, keep=1).resume(nn.Linear(1, 1)) is None
+def test_no_whole_epoch_is_one_line_with_the_fix(tmp_path):
+    epochs = epochs_of(tmp_path, 1, [9.0, 1.0])
+    epochs.file(1).write_bytes(b"")
+    with pytest.raises(UserError, match=r"epoch_01\.pt: is damaged .* start the stage over: bash run_experiment\.sh clean"):
+        epochs.read_best(1)

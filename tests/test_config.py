@@ -55,6 +55,10 @@ def test_overrides_replace_single_values_and_later_ones_win():
     assert changed.ctc_weight == 0.3
 
 
+def test_states_may_be_saved_at_the_end_of_epochs_alone():
+    assert config.load_stage(STAGE1, ["++train_conf.save_interval=0"]).train_conf.save_interval == 0
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [
@@ -63,6 +67,9 @@ def test_overrides_replace_single_values_and_later_ones_win():
         ("++train_conf.max_epoch=three", "train_conf.max_epoch is 'three', but must be a whole number"),
         ("++train_conf.max_epoch=0", "train_conf.max_epoch must be positive"),
         ("++train_conf.max_epoch=true", "must be a whole number"),
+        ("++train_conf.save_interval=-1", "train_conf.save_interval must not be negative"),
+        ("++train_conf.max_bad_updates=0", "train_conf.max_bad_updates must be positive"),
+        ("++train_conf.stall_minutes=0", "train_conf.stall_minutes must be positive"),
         ("++audio_encoder_conf.freeze=1", "must be true or false"),
         ("++audio_encoder_conf.freeze=true", "settings train none"),
         ("++audio_adaptor_conf.freeze=false", "settings train audio_encoder, audio_adaptor"),

@@ -1,14 +1,11 @@
-"""run_experiment.sh by itself: arguments, order, skip, go on, refuse. Its heavy programs are stand-ins."""
+"""run_experiment.sh by itself: order, skip, go on, look ahead. Its heavy programs are stand-ins."""
 
 from __future__ import annotations
 
 import re
-import resource
-import subprocess
-from collections.abc import Callable
 
 import pytest
-from driver_tree import TOP, Tree
+from driver_tree import TOP, Tree, names, one_error, work_of
 
 
 @pytest.fixture
@@ -25,71 +22,12 @@ def finished(tmp_path_factory) -> Tree:
     return tree
 
 
-def work_of(done: Callable[[], object]) -> float:
-    """Seconds of processor time that `done` takes in its processes: a busy machine does not lengthen it."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def names(programs: list[str]) -> list[str]:
-    return [line.split()[0] for line in programs]
-
-
-def one_error(done: subprocess.CompletedProcess[str]) -> str:
-    """The single error line of a run that stopped."""
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return lines[0]
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        ("4", "STAGE is 0, 1, 2 or 3, not '4'"),
-        ("0 9", "STOP_STAGE is 0, 1, 2 or 3, not '9'"),
-        ("2 1", "STAGE 2 comes after STOP_STAGE 1"),
-        ("0 1 2", "at most two arguments"),
-        ("--stage", "STAGE is 0, 1, 2 or 3"),
-        ("clean", "clean takes one of"),
-        ("clean everything", "clean takes one of"),
-        ("status now", "status takes no argument"),
-    ],
-)
-def test_wrong_arguments_are_one_line_and_exit_2(tree, words, said):
-    done = tree.run(words)
-    assert done.returncode == 2
-    assert said in one_error(done)
-    assert len(done.stderr.splitlines()) == 1 and not done.stdout
-
-
-def test_help_explains_the_stages_and_makes_nothing(tree):
-    done = tree.run("-h")
-    assert done.returncode == 0
-    for word in ("STAGE", "status", "clean", "CONFIG=conf/wenetspeech_telephone.sh"):
-        assert word in done.stdout
-    assert "set -E" not in done.stdout
-    assert not tree.output.exists()
-
-
-def test_a_stage_without_its_predecessor_names_the_command(tree):
-    assert work_of(lambda: tree.run("2 2")) < 1
-    done = tree.run("2 2")
-    assert done.returncode == 1
-    error = one_error(done)
-    assert "stage 2 starts from what stage 0 makes, and that has not been run" in error
-    assert error.endswith("bash run_experiment.sh 0 1")
-    assert not tree.output.exists() and not tree.programs()
-
-
 def test_the_whole_experiment_in_order_from_another_folder(tree, tmp_path):
     done = tree.run("", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert names(tree.programs()) == (
         ["corpus"] + ["data_simulation"] * 3 + ["prepare_training_data"] * 5
-        + ["evaluate"] + ["train", "evaluate"] * 3 + ["table"]
+        + ["preflight", "evaluate"] + ["train", "evaluate"] * 3 + ["table"]
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "the table"
     assert done.stderr.splitlines()[0].startswith(
@@ -120,6 +58,34 @@ def test_a_second_run_skips_all_within_seconds(finished):
     assert len(reasons) == 5 and all("inputs and settings unchanged: skipped" in line for line in reasons)
 
 
+def test_the_preflight_comes_once_before_the_model_is_used(tree):
+    assert tree.run("0 0").returncode == 0
+    assert "preflight" not in names(tree.programs())
+    assert tree.run("1 2").returncode == 0
+    assert [line for line in tree.programs() if line.startswith("preflight")] == ["preflight check 1 2"]
+
+
+def test_a_failing_preflight_leaves_no_stage_begun(tree):
+    done = tree.run("0 1", FAIL="preflight")
+    assert done.returncode == 1 and "the same command goes on from there" in one_error(done)
+    assert names(tree.programs())[-1] == "preflight"
+    assert not tree.stages.exists()
+    mended = tree.run("0 1", STAGE1_SET="++train_conf.max_epoch=2")
+    assert mended.returncode == 0, mended.stderr
+
+
+@pytest.mark.parametrize(("words", "asked"), [("", "0 3"), ("2", "2 3"), ("0 1", "0 1")])
+def test_a_dry_run_hands_over_and_makes_nothing(tree, words, asked):
+    done = tree.run(f"--dry-run {words}")
+    assert done.returncode == 0, done.stderr
+    assert tree.programs() == [f"preflight plan {asked}"]
+    assert not tree.output.exists()
+
+
+def test_a_dry_run_fails_where_something_must_be_mended(tree):
+    assert tree.run("--dry-run 0 3", FAIL="preflight").returncode == 1
+
+
 def test_a_failing_step_names_stage_and_log_and_goes_on_next_time(tree):
     done = tree.run("0 3", FAIL="train --config conf/stage2")
     assert done.returncode != 0
@@ -128,7 +94,14 @@ def test_a_failing_step_names_stage_and_log_and_goes_on_next_time(tree):
     again = tree.run("0 3")
     assert again.returncode == 0, again.stderr
     assert "== stage 2: begun" in again.stdout and "goes on" in again.stdout
-    assert names(tree.programs()) == ["train", "evaluate", "train", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "train", "evaluate", "train", "evaluate", "table"]
+
+
+def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree):
+    done = tree.run("0 1", STOP="train --config conf/stage1")
+    assert done.returncode == 75 and "error:" not in done.stderr
+    assert "stopped in stage 1 as asked; the same command goes on from there" in done.stderr
+    assert tree.run("0 1").returncode == 0
 
 
 def test_only_the_scores_are_made_again_after_a_kill_in_scoring(tree):
@@ -137,7 +110,7 @@ def test_only_the_scores_are_made_again_after_a_kill_in_scoring(tree):
     )
     tree.programs()
     assert tree.run("0 1").returncode == 0
-    assert names(tree.programs()) == ["evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "evaluate", "table"]
 
 
 def test_a_changed_setting_stops_names_itself_and_two_ways_on(tree):
@@ -154,7 +127,7 @@ def test_a_changed_setting_stops_names_itself_and_two_ways_on(tree):
     assert not (tree.stages / "stage2_checkpoint.txt").exists()
     changed = tree.run("2 2", STAGE2_SET="++optim_conf.lr=0.5")
     assert changed.returncode == 0, changed.stderr
-    assert names(tree.programs()) == ["train", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "train", "evaluate", "table"]
     later = tree.run("3 3")
     assert later.returncode == 1 and "the model it starts from was" in one_error(later)
 
@@ -178,7 +151,7 @@ def test_changed_keywords_ask_for_new_scores_only(tree):
     assert "KEYWORDS was" in one_error(done) and "bash run_experiment.sh clean scores" in one_error(done)
     assert tree.run("clean scores").returncode == 0
     assert tree.run("1 1").returncode == 0
-    assert names(tree.programs()) == ["evaluate", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "evaluate", "evaluate", "table"]
 
 
 def test_a_changed_source_file_is_noted_no_more(tree):
@@ -191,62 +164,6 @@ def test_a_changed_source_file_is_noted_no_more(tree):
     assert done.stdout.count("skipped") == 3
 
 
-def test_the_output_folder_remembers_configuration_and_given_variables(tree):
-    assert tree.run("0 1", SEED="5").returncode == 0
-    tree.programs()
-    done = tree.run("2 2", CONFIG=None)
-    assert done.returncode == 0, done.stderr
-    assert "from the environment: SEED=5" in done.stderr
-    assert "++seed=5" in tree.programs()[0]
-    other = tree.run("2 2", CONFIG="conf/wenetspeech_telephone.sh")
-    assert other.returncode == 1
-    assert "exp_output holds an experiment of conf/micro.sh" in one_error(other)
-    assert "OUTPUT_ROOT=" in one_error(other) and "CONFIG=conf/micro.sh" in one_error(other)
-
-
-def test_an_output_folder_elsewhere_stands_in_the_recommended_command(tree, tmp_path):
-    elsewhere = tmp_path / "big disk"
-    done = tree.run("1 1", OUTPUT_ROOT=str(elsewhere))
-    assert one_error(done).endswith(f"OUTPUT_ROOT='{elsewhere}' bash run_experiment.sh 0 0")
-    assert tree.run("0 3", OUTPUT_ROOT=str(elsewhere)).returncode == 0
-    assert not tree.output.exists()
-    note = (elsewhere / "exp/8k_telephone/final_checkpoint.txt").read_text(encoding="utf-8")
-    assert note == f"{elsewhere}/exp/8k_telephone/stage3_lora/model.pt\n"
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        (': "${KEYWORD:=words.txt}"', "conf/own.sh:2: unknown variable KEYWORD; did you mean KEYWORDS?"),
-        ("export SEEDS=3", "conf/own.sh:2: unknown variable SEEDS; did you mean SEED?"),
-    ],
-)
-def test_an_unknown_variable_in_a_configuration_names_file_and_line(tree, line, said):
-    (tree.top / "conf/own.sh").write_text(f"folder=/corpora    # a helper\n{line}\n", encoding="utf-8")
-    done = tree.run("0 0", CONFIG="own")
-    assert done.returncode == 1 and said in one_error(done)
-
-
-@pytest.mark.parametrize(
-    ("variables", "said"),
-    [
-        ({"DEVICE": "gpu"}, "DEVICE=gpu is unknown"),
-        ({"SEED": "one"}, "SEED=one must be a whole number"),
-        ({"NODE_RANK": "1"}, "NODE_RANK=1 must be below NNODES=1"),
-        ({"NNODES": "2"}, "give one trained stage at a time"),
-        ({"MODEL": "no such folder"}, "MODEL=no such folder is neither a folder nor a name"),
-        ({"CALLS_TRAIN": "calls.jsonl"}, "calls.jsonl does not exist: set it in conf/micro.sh"),
-        ({"STAGE3_SET": "++optim_conf.lrr=1"}, "unknown key optim_conf.lrr; did you mean lr?"),
-        ({"CONFIG": "conf/none.sh"}, "neither"),
-    ],
-)
-def test_a_wrong_value_is_said_before_anything_runs(tree, variables, said):
-    done = tree.run("0 3", **variables)
-    assert done.returncode == 1
-    assert said in done.stderr and "Traceback" not in done.stderr
-    assert not tree.programs()
-
-
 def test_calls_only_starts_stage_3_from_the_released_model(tree):
     (tree.top / "calls.jsonl").write_text("{}\n", encoding="utf-8")
     (tree.top / "conf/calls.sh").write_text(
@@ -257,9 +174,9 @@ def test_calls_only_starts_stage_3_from_the_released_model(tree):
     assert done.returncode == 0, done.stderr
     assert "no CALLS_TEST: the calls' dev set is divided by call into dev and test" in done.stderr
     programs = tree.programs()
-    assert names(programs) == ["prepare_training_data"] * 3 + ["evaluate", "train", "evaluate", "table"]
+    assert names(programs) == ["prepare_training_data"] * 3 + ["preflight", "evaluate", "train", "evaluate", "table"]
     assert "--split_test" in programs[1]
-    assert "--config conf/stage3" in programs[4] and "--init released" in programs[4]
+    assert "--config conf/stage3" in programs[5] and "--init released" in programs[5]
     assert "stage3_lora" in (tree.stages / "final_checkpoint.txt").read_text(encoding="utf-8")
 
 
@@ -279,33 +196,6 @@ def test_status_says_where_each_stage_stands(tree):
     assert re.fullmatch(r"stage 0 +finished .* skipped", lines[1])
     assert re.fullmatch(r"stage 1 +begun .* goes on", lines[3])
     assert re.fullmatch(r"stage 2 +not run yet", lines[4])
-
-
-def test_a_python_that_is_too_old_is_one_line(tree, tmp_path):
-    old = tmp_path / "python3.8"
-    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.8.1\nexit 1\n', encoding="utf-8")
-    old.chmod(0o755)
-    done = tree.run("0 0", PYTHON=str(old))
-    assert done.returncode == 1
-    assert "Python 3.10, 3.11 or 3.12 is needed" in one_error(done) and "Python 3.8.1" in one_error(done)
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_half_installed_environment_is_completed_once(tree):
-    (tree.top / "requirements.txt").write_text("# nothing to install\n", encoding="utf-8")
-    (tree.top / "local/packages.py").write_text(
-        f"import sys\nif not sys.prefix.startswith({str(tree.top)!r}):\n    sys.exit(print('it has no torch') or 1)\n",
-        encoding="utf-8",
-    )
-    assert tree.run("0 0").returncode == 0
-    (site,) = (tree.top / ".venv/lib").glob("python3*/site-packages")
-    (site / "half-1.0.dist-info").mkdir()
-    (tree.top / ".venv/bin/python").unlink()
-    done = tree.run("0 0")
-    assert done.returncode == 0, done.stderr
-    assert "environment making .venv" in done.stdout and "it has no torch" in done.stdout
-    assert not (site / "half-1.0.dist-info").exists() and list(site.glob("pip-*.dist-info"))
-    assert "making" not in tree.run("0 0").stdout
 
 
 def test_the_driver_stays_a_page():

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from small_stage import config, metrics, run, run_processes, tensors, trains, words
+from small_stage import config, metrics, run, tensors, trains
 
 from data.errors import UserError
 from data.manifest import row
@@ -58,7 +57,7 @@ def test_the_log_tells_a_readable_story(trained):
     steps = [line for line in lines if re.search(r"epoch \d/2 step \d/\d loss \d", line)]
     assert len(steps) == len(metrics(folder, "train"))
     assert all(
-        re.search(r" lr \S+ speed \d+ audio h/h memory [\d.]+ GB left \d+:\d\d:\d\d$", line) for line in steps
+        re.search(r" lr \S+ speed \d+ audio h/h wait \d+ % memory [\d.]+ GB left \d+:\d\d:\d\d$", line) for line in steps
     )
     assert (
         len(
@@ -149,52 +148,18 @@ def test_an_epoch_steps_over_every_utterance_once(ours, rows, featuriser, monkey
         return {"llm": 1.0}
 
     monkeypatch.setattr(loop, "step", step)
-    loop.run(1)
+    saved: list[int] = []
+    loop.run(1, lambda: saved.append(loop.update))
     assert sorted(spoken) == sorted(
         model.ctc_tokenizer.encode(fields["messages"][2]["content"]) for fields in rows
     )
-    loop.run(2)
-    assert loop.update <= loop.updates
+    loop.run(2, lambda: saved.append(loop.update))
+    assert saved[-1] == loop.update <= loop.updates
 
 
 def build_for_stage_3(ours, rows):
     """Any model will do that has adapters."""
     return build(ours[1]["model_path"], None, train.overrides(config(3)))
-
-
-def interrupt(monkeypatch, update: int) -> None:
-    """Pull the plug before update number `update` (from 1) of this run."""
-    step = Loop.step
-
-    def guarded(self, batches):
-        if self.update + 1 == update:
-            raise KeyboardInterrupt
-        return step(self, batches)
-
-    monkeypatch.setattr(Loop, "step", guarded)
-
-
-@pytest.mark.parametrize("number", [1, 3])
-def test_an_interrupted_run_ends_as_an_undisturbed_one(number, model_dir, briefest, tmp_path, monkeypatch):
-    """Bit for bit, with dropout, optimiser and average of epochs; interrupted in epoch 2 of 3."""
-    settings = (
-        "++train_conf.max_epoch=3",
-        "++dataset_conf.batch_size_utts=2",
-        "++train_conf.accum_grad=1",
-        "++train_conf.avg_nbest_model=2",
-    )
-    undisturbed = run(number, model_dir, tmp_path / "undisturbed", briefest, *settings)
-    with monkeypatch.context() as patch:
-        interrupt(patch, 5)  # three updates an epoch
-        with pytest.raises(KeyboardInterrupt):
-            run(number, model_dir, tmp_path / "resumed", briefest, *settings)
-    assert not (tmp_path / "resumed/model.pt").exists()
-    resumed = run(number, model_dir, tmp_path / "resumed", briefest, *settings)
-    assert "epoch 2/3 step 1/3" in (tmp_path / "resumed/train.log").read_text(encoding="utf-8")
-    for name, tensor in undisturbed.items():
-        assert torch.equal(tensor, resumed[name]), name
-    for kind in ("train", "dev"):
-        assert metrics(tmp_path / "resumed", kind) == metrics(tmp_path / "undisturbed", kind)
 
 
 def test_rows_that_cannot_be_used_are_listed(model_dir, briefest, tmp_path):
@@ -246,7 +211,7 @@ def test_a_missing_sound_file_names_its_utterance(model_dir, briefest, tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(model_dir, briefest, tmp_path):
-    with pytest.raises(UserError, match=r"the loss became \w+ at update \d+: lower optim_conf.lr"):
+    with pytest.raises(UserError, match=r"the (loss|gradient) became \w+ at update \d+: lower optim_conf.lr"):
         run(
             1,
             model_dir,
@@ -281,44 +246,3 @@ def test_an_unknown_argument_is_refused(capsys):
         )
     assert caught.value.code == 2
     assert "max_epoch=3" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_two_processes_train_as_one(number, model_dir, rows, tmp_path):
-    """Without dropout, whose draws are a process's own; the last batch has a row for one of them only."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    for item in model_dir.iterdir():
-        (folder / item.name).symlink_to(item)
-    settings = yaml.safe_load((model_dir / "config.yaml").read_text(encoding="utf-8"))
-    settings["audio_encoder_conf"] |= {
-        name: 0.0 for name in settings["audio_encoder_conf"] if "dropout" in name
-    }
-    (folder / "config.yaml").unlink()
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    chosen = [
-        "++train_conf.max_epoch=2",
-        "++train_conf.accum_grad=2",
-        "++optim_conf.lr=1e-4",
-        "++train_conf.dev_utterances=3",
-    ]
-    chosen += ["++llm_conf.lora_conf.lora_dropout=0"] if number == 3 else []
-    for count in (1, 2):
-        run_processes(count, *words(number, folder, tmp_path / str(count), rows[:11], *chosen))
-    for kind in ("train", "dev"):
-        alone, both = (metrics(tmp_path / str(count), kind) for count in (1, 2))
-        assert len(alone) == len(both) > 0
-        for line, other in zip(alone, both, strict=True):
-            for part in {"llm", "ctc", "total"} & set(line):
-                assert math.isclose(line[part], other[part], abs_tol=1e-4), (
-                    f"{kind} {part} of update {line['update']}"
-                )
-    before, alone, both = (
-        tensors(path) for path in (model_dir / "model.pt", tmp_path / "1/model.pt", tmp_path / "2/model.pt")
-    )
-    for name in alone:
-        if name.endswith("linear_k.bias"):
-            continue  # softmax takes their gradient away: AdamW follows its rounding
-        moved, apart = (alone[name] - before[name]).norm(), (alone[name] - both[name]).norm()
-        assert apart <= 0.02 * moved, name

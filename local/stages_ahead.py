@@ -1,0 +1,102 @@
+"""The stages ahead of a run: what they start from, what they are trained on, what they train and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from local import disk_need
+from local.batches import plan, tokens_of
+from local.config import StageConfig, load_stage
+from local.contract import declare
+from local.dev_score import choose
+from local.devices import Choice
+from local.experiment import STAGE_FILES, TOP, Experiment
+from local.left_out import trainable_rows
+from local.preflight_model import outline
+from local.preflight_rows import Row, Rows, read_all
+from local.train import overrides
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a stage writes, and how many parameters of each group it trains."""
+
+    need: disk_need.Need
+    trained: dict[str, int]
+
+
+class StagesAhead:
+    """All that can be known of the stages in `names` before they run."""
+
+    def __init__(self, experiment: Experiment, names: list[str], choice: Choice) -> None:
+        self.experiment, self.names, self.choice = experiment, names, choice
+        self.trained = [name for name in names if name not in ("0", "baseline")]
+        self.configs = {name: self._config(name) for name in self.trained}
+        named = TOP / experiment["MODEL"]
+        self.model_dir = named if named.is_dir() else experiment.root / "pretrained" / named.name
+
+    def _config(self, name: str) -> StageConfig:
+        return load_stage(TOP / STAGE_FILES[like(name)], self.experiment.overrides(name))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """All rows of stage 0; none before it has run. Raises UserError for a set that is missing or damaged."""
+        return {} if "0" in self.names else read_all(self.experiment.data_rows())
+
+    def train_file(self, name: str) -> Path:
+        """The control's own rows are made when it runs, of the same utterances as those of stage 1."""
+        corpus = "real_8k_telephone" if name == "3" else "simulated_8k_telephone"
+        return self.experiment.rows(f"{corpus}/train")
+
+    def dev_file(self, name: str) -> Path:
+        return self.train_file(name).with_name("dev.jsonl")
+
+    def train_rows(self, name: str) -> list[Row]:
+        """The rows that are not left out."""
+        return trainable_rows(self.rows[self.train_file(name)], self.configs[name].dataset_conf.max_source_length)[0]
+
+    def dev_rows(self, name: str) -> list[Row]:
+        """Those that are decoded after each epoch."""
+        return choose(self.rows[self.dev_file(name)], self.configs[name].train_conf.dev_utterances)
+
+    def start(self, name: str) -> Path | None:
+        """The checkpoint that a stage starts from, where that is not the released one and is there already."""
+        if name not in ("2", "3") or self.experiment.released:
+            return None
+        before = self.experiment.folder(str(int(name) - 1)) / "model.pt"
+        return before if before.is_file() else None
+
+    def updates(self, name: str) -> int | None:
+        """How many updates a stage makes; the batches of other epochs differ a little from those of the first."""
+        if not self.rows:
+            return None
+        config = self.configs[name]
+        costs = [tokens_of(row) for row in self.train_rows(name)]
+        batches = plan(costs, config.dataset_conf.batch_size, config.dataset_conf.batch_size_utts, config.seed, epoch=1)
+        return -(-len(batches) // config.train_conf.accum_grad) * config.train_conf.max_epoch
+
+    @cached_property
+    def outlines(self) -> dict[str, Outline]:
+        """By stage, from the model without its numbers; none before it is fetched. Raises UserError for a broken contract."""
+        found = {}
+        for name, config in self.configs.items() if self.model_dir.is_dir() else ():
+            model, _ = outline(str(self.model_dir), overrides(config))
+            groups = declare(model, config.stage.groups)
+            need = disk_need.need_of(model, config, self.updates(name) or 0)
+            found[name] = Outline(need, {group: groups[group]["trainable"] for group in config.stage.groups})
+        return found
+
+    def words(self, name: str) -> list[str]:
+        """Arguments of local/train.py but for --output_dir."""
+        arguments = {
+            "--config": TOP / STAGE_FILES[like(name)], "--model_dir": self.model_dir, "--init": self.start(name) or "released",
+            "--train": self.train_file(name), "--dev": self.dev_file(name), "--device": self.choice.device,
+        }  # fmt: skip
+        return [*(str(word) for pair in arguments.items() for word in pair), *self.experiment.overrides(name)]
+
+
+def like(name: str) -> str:
+    """The stage whose settings and steps a stage has: the control those of stage 1."""
+    return "1" if name == "control" else name

@@ -1,0 +1,138 @@
+"""What run_experiment.sh is asked for: arguments, variables, the environment. What is wrong is one line, and nothing runs."""
+
+from __future__ import annotations
+
+import pytest
+from driver_tree import Tree, one_error, work_of
+
+
+@pytest.fixture
+def tree(tmp_path) -> Tree:
+    return Tree(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("4", "STAGE is 0, 1, 2 or 3, not '4'"),
+        ("0 9", "STOP_STAGE is 0, 1, 2 or 3, not '9'"),
+        ("2 1", "STAGE 2 comes after STOP_STAGE 1"),
+        ("0 1 2", "at most two arguments"),
+        ("--stage", "STAGE is 0, 1, 2 or 3"),
+        ("clean", "clean takes one of"),
+        ("clean everything", "clean takes one of"),
+        ("status now", "status takes no argument"),
+        ("--dry-run status", "STAGE is 0, 1, 2 or 3, not 'status'"),
+        ("--dry-run 3 1", "STAGE 3 comes after STOP_STAGE 1"),
+        ("--dry-run 0 1 2", "at most two arguments"),
+        ("--dry-run --dry-run", "STAGE is 0, 1, 2 or 3, not '--dry-run'"),
+        ("0 3 --dry-run", "at most two arguments"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_2(tree, words, said):
+    done = tree.run(words)
+    assert done.returncode == 2
+    assert said in one_error(done)
+    assert len(done.stderr.splitlines()) == 1 and not done.stdout
+
+
+def test_help_explains_the_stages_and_makes_nothing(tree):
+    done = tree.run("-h")
+    assert done.returncode == 0
+    for word in ("STAGE", "--dry-run", "status", "clean", "CONFIG=conf/wenetspeech_telephone.sh"):
+        assert word in done.stdout
+    assert "set -E" not in done.stdout
+    assert not tree.output.exists()
+
+
+def test_a_stage_without_its_predecessor_names_the_command(tree):
+    assert work_of(lambda: tree.run("2 2")) < 1
+    done = tree.run("2 2")
+    assert done.returncode == 1
+    error = one_error(done)
+    assert "stage 2 starts from what stage 0 makes, and that has not been run" in error
+    assert error.endswith("bash run_experiment.sh 0 1")
+    assert not tree.output.exists() and not tree.programs()
+
+
+def test_the_output_folder_remembers_configuration_and_given_variables(tree):
+    assert tree.run("0 1", SEED="5").returncode == 0
+    tree.programs()
+    done = tree.run("2 2", CONFIG=None)
+    assert done.returncode == 0, done.stderr
+    assert "from the environment: SEED=5" in done.stderr
+    assert "++seed=5" in tree.programs()[1]
+    other = tree.run("2 2", CONFIG="conf/wenetspeech_telephone.sh")
+    assert other.returncode == 1
+    assert "exp_output holds an experiment of conf/micro.sh" in one_error(other)
+    assert "OUTPUT_ROOT=" in one_error(other) and "CONFIG=conf/micro.sh" in one_error(other)
+
+
+def test_an_output_folder_elsewhere_stands_in_the_recommended_command(tree, tmp_path):
+    elsewhere = tmp_path / "big disk"
+    done = tree.run("1 1", OUTPUT_ROOT=str(elsewhere))
+    assert one_error(done).endswith(f"OUTPUT_ROOT='{elsewhere}' bash run_experiment.sh 0 0")
+    assert tree.run("0 3", OUTPUT_ROOT=str(elsewhere)).returncode == 0
+    assert not tree.output.exists()
+    note = (elsewhere / "exp/8k_telephone/final_checkpoint.txt").read_text(encoding="utf-8")
+    assert note == f"{elsewhere}/exp/8k_telephone/stage3_lora/model.pt\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (': "${KEYWORD:=words.txt}"', "conf/own.sh:2: unknown variable KEYWORD; did you mean KEYWORDS?"),
+        ("export SEEDS=3", "conf/own.sh:2: unknown variable SEEDS; did you mean SEED?"),
+    ],
+)
+def test_an_unknown_variable_in_a_configuration_names_file_and_line(tree, line, said):
+    (tree.top / "conf/own.sh").write_text(f"folder=/corpora    # a helper\n{line}\n", encoding="utf-8")
+    done = tree.run("0 0", CONFIG="own")
+    assert done.returncode == 1 and said in one_error(done)
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DEVICE": "gpu"}, "DEVICE=gpu is unknown"),
+        ({"SEED": "one"}, "SEED=one must be a whole number"),
+        ({"NODE_RANK": "1"}, "NODE_RANK=1 must be below NNODES=1"),
+        ({"NNODES": "2"}, "give one trained stage at a time"),
+        ({"MODEL": "no such folder"}, "MODEL=no such folder is neither a folder nor a name"),
+        ({"CALLS_TRAIN": "calls.jsonl"}, "calls.jsonl does not exist: set it in conf/micro.sh"),
+        ({"STAGE3_SET": "++optim_conf.lrr=1"}, "unknown key optim_conf.lrr; did you mean lr?"),
+        ({"CONFIG": "conf/none.sh"}, "neither"),
+    ],
+)
+def test_a_wrong_value_is_said_before_anything_runs(tree, variables, said):
+    done = tree.run("0 3", **variables)
+    assert done.returncode == 1
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert not tree.programs()
+
+
+def test_a_python_that_is_too_old_is_one_line(tree, tmp_path):
+    old = tmp_path / "python3.8"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.8.1\nexit 1\n', encoding="utf-8")
+    old.chmod(0o755)
+    done = tree.run("0 0", PYTHON=str(old))
+    assert done.returncode == 1
+    assert "Python 3.10, 3.11 or 3.12 is needed" in one_error(done) and "Python 3.8.1" in one_error(done)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_half_installed_environment_is_completed_once(tree):
+    (tree.top / "requirements.txt").write_text("# nothing to install\n", encoding="utf-8")
+    (tree.top / "local/packages.py").write_text(
+        f"import sys\nif not sys.prefix.startswith({str(tree.top)!r}):\n    sys.exit(print('it has no torch') or 1)\n",
+        encoding="utf-8",
+    )
+    assert tree.run("0 0").returncode == 0
+    (site,) = (tree.top / ".venv/lib").glob("python3*/site-packages")
+    (site / "half-1.0.dist-info").mkdir()
+    (tree.top / ".venv/bin/python").unlink()
+    done = tree.run("0 0")
+    assert done.returncode == 0, done.stderr
+    assert "environment making .venv" in done.stdout and "it has no torch" in done.stdout
+    assert not (site / "half-1.0.dist-info").exists() and list(site.glob("pip-*.dist-info"))
+    assert "making" not in tree.run("0 0").stdout
