@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from made_sound import make_corpus, tree, voice, write_manifest, write_voice
+from simulated import simulate_corpus, without_paths
 
 from data.audio import read_wideband
 from data.babble import TalkerPool, mix
@@ -25,18 +23,11 @@ from data.corpora import Utterance
 from data.data_simulation import main
 from data.errors import UserError
 from data.manifest import read_rows
-from data.online import OnlineChannel, check_simulated
 from data.selection import select
 from data.telephone_channel import BABBLE, Room, draw, lost_frames, simulate
-from data.validation import validate
 
 TOP = Path(__file__).resolve().parents[1]
 SCRIPT = TOP / "data" / "data_simulation.py"
-
-
-def simulate_corpus(manifest: Path, folder: Path, *more: str) -> dict[str, bytes]:
-    assert main(["--manifest", str(manifest), "--output_dir", str(folder), "--split", "train", *more]) == 0
-    return tree(folder)
 
 
 def voices_of(talkers: Iterator[Utterance], rng: np.random.Generator, heard: list[Utterance]) -> Iterator[np.ndarray]:
@@ -45,10 +36,6 @@ def voices_of(talkers: Iterator[Utterance], rng: np.random.Generator, heard: lis
         heard.append(talker)
         rng.random()  # where a long recording would be cut
         yield read_wideband(talker.audio) * 32768
-
-
-def without_paths(files: dict[str, bytes], folder: Path) -> dict[str, bytes]:
-    return {name: content.replace(str(folder).encode(), b"DIR") for name, content in files.items()}
 
 
 @pytest.fixture
@@ -106,77 +93,6 @@ def test_a_second_run_touches_nothing(corpus, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in files}
     simulate_corpus(corpus, tmp_path / "out", "--jobs", "1")
     assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-MANY = 1000
-
-
-@pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """A manifest, and what one process makes of it."""
-    corpus = make_corpus(tmp_path_factory.mktemp("many"), count=MANY, seconds=0.3, talkers=20)
-    folder = corpus.parent / "out"
-    subprocess.run(command_of(corpus, folder, "1"), check=True, capture_output=True)
-    return corpus, without_paths(tree(folder), folder)
-
-
-def command_of(corpus: Path, folder: Path, jobs: str) -> list[str]:
-    paths = ["--manifest", str(corpus), "--output_dir", str(folder)]
-    hasty = ["--rule", "too_fast=off"]  # the sentences are short, but sounds of a third of a second are shorter
-    return [sys.executable, str(SCRIPT), *paths, "--split", "train", "--jobs", jobs, *hasty]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["2", "5"])
-def test_many_processes_make_what_one_makes(many, tmp_path, jobs):
-    corpus, alone = many
-    subprocess.run(command_of(corpus, tmp_path / "out", jobs), check=True, capture_output=True)
-    assert without_paths(tree(tmp_path / "out"), tmp_path / "out") == alone
-
-
-@pytest.mark.slow
-def test_a_shuffled_manifest_makes_the_same_sounds_and_rows(many, tmp_path):
-    corpus, alone = many
-    lines = corpus.read_text(encoding="utf-8").splitlines(keepends=True)
-    random.Random(4).shuffle(lines)
-    shuffled = corpus.with_name("shuffled.jsonl")
-    shuffled.write_text("".join(lines), encoding="utf-8")
-    subprocess.run(command_of(shuffled, tmp_path / "out", "2"), check=True, capture_output=True)
-    made = without_paths(tree(tmp_path / "out"), tmp_path / "out")
-    assert {name: made[name] for name in made if name.endswith(".wav")} == {
-        name: alone[name] for name in alone if name.endswith(".wav")
-    }
-    assert made["train.jsonl"] != alone["train.jsonl"]
-    assert sorted(made["train.jsonl"].splitlines()) == sorted(alone["train.jsonl"].splitlines())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "5"])
-def test_after_real_kills_the_same_command_ends_with_the_same_bytes(many, tmp_path, jobs):
-    corpus, alone = many
-    folder = tmp_path / "out"
-    command = command_of(corpus, folder, jobs)
-    for least in (50, 400, 800):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(folder.glob("wav/train/*.wav"))) < least:
-            assert process.poll() is None, "it ended before the kill: make the corpus larger"
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not (folder / "train.jsonl").exists()
-    wait_for_orphans(folder)
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("wav/train/*.wav")}
-    subprocess.run(command, check=True, capture_output=True)
-    assert without_paths(tree(folder), folder) == alone
-    untouched = sum(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    assert untouched >= 600  # of 800 and more
-
-
-def wait_for_orphans(folder: Path) -> None:
-    """Workers end with their parent; give them the moment that takes."""
-    before = -1
-    while before != (before := len(list(folder.rglob("*")))):
-        time.sleep(0.3)
 
 
 def test_bad_utterances_among_good_ones_are_listed(corpus, tmp_path, capsys):
@@ -252,79 +168,6 @@ def test_one_file_with_values_of_ones_own_and_a_picture(tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["legs"] == ["a-law"] and printed["loss_rate"] == 0.3 and printed["lost"] > 10
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
-
-
-# --- noise, negatives, in training ------------------------------------------------------------------
-
-
-def test_noise_files_are_heard_where_a_profile_wants_them(corpus, tmp_path):
-    config = tmp_path / "channel.yaml"
-    shipped = (TOP / "conf" / "telephone_channel.yaml").read_text(encoding="utf-8")
-    config.write_text(shipped.replace("    snr_db: [10, 25]", "    noise_snr_db: [5, 10]\n    snr_db: [10, 25]", 1))
-    write_voice(tmp_path / "noise" / "deep" / "fan.wav", 3, seed=77)
-    more = ["--channel_config", str(config), "--noise_dir", str(tmp_path / "noise"), "--jobs", "1"]
-    noisy = simulate_corpus(corpus, tmp_path / "noisy", *more)
-    plain = simulate_corpus(corpus, tmp_path / "plain", "--jobs", "1")
-    assert all(noisy[name] != plain[name] for name in plain if name.endswith(".wav"))
-    drawn = [row["channel"] for row in read_rows(tmp_path / "noisy" / "train.jsonl")]
-    assert all(5 <= one["noise_snr_db"] <= 10 and one["noise"].endswith("fan.wav") for one in drawn)
-    with pytest.raises(UserError, match="--noise_dir"):
-        simulate_corpus(corpus, tmp_path / "x", "--channel_config", str(config))
-    with pytest.raises(UserError, match="no profile of default has noise_snr_db"):
-        simulate_corpus(corpus, tmp_path / "x", "--noise_dir", str(tmp_path / "noise"))
-
-
-def test_negatives_have_no_text_and_take_part_in_no_babble(corpus, tmp_path):
-    simulate_corpus(corpus, tmp_path / "out", "--negative_rate", "0.25", "--jobs", "2")
-    rows = read_rows(tmp_path / "out" / "train.jsonl")
-    negatives = [row for row in rows if row.get("negative")]
-    assert len(rows) == 15 and len(negatives) == 3
-    assert all(row["text_length"] == 0 and row["channel"]["frames"] for row in negatives)
-    assert not {row["key"] for row in negatives} & {key for row in rows for key in row["channel"]["talkers"]}
-    assert validate([tmp_path / "out" / "train.jsonl"], check_audio=True)
-
-
-def test_dev_and_test_carry_the_hash_of_their_sound(corpus, tmp_path, capsys):
-    assert main(["--manifest", str(corpus), "--output_dir", str(tmp_path), "--split", "dev", "--jobs", "1"]) == 0
-    rows = read_rows(tmp_path / "dev.jsonl")
-    path = Path(rows[0]["messages"][1]["content"].split("!")[1].removesuffix("<|endofspeech|>"))
-    assert rows[0]["audio_sha256"] == subprocess.run(["sha256sum", path], capture_output=True, text=True).stdout.split()[0]
-    assert len(json.loads((tmp_path / "stats" / "dev.json").read_text())["audio_sha256"]) == 64
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    assert not validate([tmp_path / "dev.jsonl"], check_audio=True)
-    assert "has changed since it was simulated" in capsys.readouterr().out
-
-
-def test_online_the_same_call_is_heard_as_offline(corpus, tmp_path):
-    """Variant 0 of the training dataset is byte for byte what stage 0 would have written; epochs differ."""
-    offline, online = tmp_path / "offline", tmp_path / "online"
-    simulate_corpus(corpus, offline, "--jobs", "1", "--seed", "5", "--negative_rate", "0.2")
-    simulate_corpus(corpus, online, "--jobs", "1", "--seed", "5", "--negative_rate", "0.2", "--online")
-    rows = read_rows(online / "train.jsonl")
-    assert len(rows) == 14 and not list(online.rglob("wav/*/*.wav"))
-    channel = OnlineChannel(online / "train.jsonl", rows)
-    for row, made in zip(rows, read_rows(offline / "train.jsonl"), strict=True):
-        assert row["speech_length"] == made["speech_length"]
-        path = made["messages"][1]["content"].split("!")[1].removesuffix("<|endofspeech|>")
-        heard = soundfile.read(path, dtype="int16")[0]
-        np.testing.assert_array_equal(channel.hear(row["key"], 0), heard)
-        assert (channel.hear(row["key"], 1) != heard).any()
-        np.testing.assert_array_equal(channel.hear(row["key"], 1), channel.hear(row["key"], 1))
-
-
-def test_rows_and_setting_must_go_together(corpus, tmp_path):
-    simulate_corpus(corpus, tmp_path / "offline", "--jobs", "1")
-    simulate_corpus(corpus, tmp_path / "online", "--jobs", "1", "--online")
-    for name, online, message in (("offline", True, "not made for"), ("online", False, "12 rows are clean")):
-        jsonl = tmp_path / name / "train.jsonl"
-        check_simulated(read_rows(jsonl), not online, jsonl)
-        with pytest.raises(UserError, match=message):
-            check_simulated(read_rows(jsonl), online, jsonl)
-    (tmp_path / "online" / "online" / "train.json").unlink()
-    with pytest.raises(UserError, match="missing or damaged"):
-        OnlineChannel(jsonl, read_rows(jsonl))
 
 
 # --- the command line ---------------------------------------------------------------------------------
