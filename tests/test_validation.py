@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import hashlib
 import io
 import itertools
 import json
-import os
 import tracemalloc
-from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_rows import check, rows_in, splits
 from made_sound import voice, write_voice
 
-from data.audio import resample, write_wav
 from data.errors import UserError
-from data.leakage import LEAKS, Names, key_and_text, places, repeats, shared
 from data.manifest import row, write_rows
 from data.row_checks import schema, targets_fit_frames
-from data.sound_checks import clipped_share
 from data.validation import read_tokens, validate
-
-
-def rows_in(folder: Path, count: int = 3, seconds: float = 0.5, first: int = 0) -> list[dict]:
-    numbers = range(first, first + count)
-    paths = [write_voice(folder / f"{n}.wav", seconds, seed=n) for n in numbers]
-    return [row(f"u{n}", path, f"第{n}句", round(16000 * seconds)) for n, path in zip(numbers, paths, strict=True)]
-
-
-def check(folder: Path, rows: list[dict], audio: bool = True, **more) -> bool:
-    write_rows(folder / "train.jsonl", rows)
-    return validate([folder / "train.jsonl"], audio, **more)
-
-
-def point(fields: dict, path: Path | str) -> None:
-    content = fields["messages"][1]["content"]
-    before = content.partition("<|startofspeech|>!")[0]
-    fields["messages"][1]["content"] = f"{before}<|startofspeech|>!{path}<|endofspeech|>"
 
 
 def test_good_rows_pass(tmp_path, capsys):
@@ -274,187 +251,6 @@ def test_a_token_list_that_cannot_be_read_is_refused(tmp_path, content):
         (tmp_path / "t").write_bytes(content)
     with pytest.raises(UserError, match="token"):
         read_tokens(tmp_path / "t")
-
-
-# --- sound -------------------------------------------------------------------------------------------------
-
-
-def lie(path: Path, declared: int) -> None:
-    """Let the header of a plain WAV declare another length than it has."""
-    content = bytearray(path.read_bytes())
-    assert content[36:40] == b"data"
-    content[40:44] = declared.to_bytes(4, "little")
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("declared", [16000 * 2, 0xFFFFFFFF, 4000])
-def test_a_header_that_lies_about_the_length_is_found(tmp_path, capsys, declared):
-    rows = rows_in(tmp_path)
-    lie(tmp_path / "1.wav", declared)
-    assert not check(tmp_path, rows)
-    assert "✗ headers say how much sound there is: 1" in capsys.readouterr().out
-
-
-def test_a_copy_that_was_cut_short_is_found(tmp_path, capsys):
-    rows = rows_in(tmp_path)
-    path = tmp_path / "1.wav"
-    path.write_bytes(path.read_bytes()[:-3000])
-    assert not check(tmp_path, rows)
-    out = capsys.readouterr().out
-    assert "its header declares 16,000 bytes of sound, the file has 13,000" in out
-
-
-def test_other_chunks_are_no_lie(tmp_path, capsys):
-    rows = rows_in(tmp_path)
-    path = tmp_path / "1.wav"
-    content = path.read_bytes()
-    note = b"LIST" + (4).to_bytes(4, "little") + b"INFO"
-    path.write_bytes(content[:12] + note + content[12:] + note)
-    assert check(tmp_path, rows)
-    assert "✓ headers say" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("audio", [False, True])
-@pytest.mark.parametrize("kind", ["folder", "pipe", "broken link", "cycle", "NUL", "surrogate", "long", "no rights"])
-def test_what_is_no_file_is_a_finding_and_never_opened(tmp_path, capsys, kind, audio):
-    rows, odd = rows_in(tmp_path), tmp_path / "odd"
-    if kind == "folder":
-        odd.mkdir()
-    elif kind == "pipe":
-        os.mkfifo(odd)
-    elif kind in ("broken link", "cycle"):
-        odd.symlink_to(odd if kind == "cycle" else tmp_path / "nowhere")
-    elif kind == "no rights":
-        odd = Path("/proc/1/root/x.wav") if os.getuid() else Path("/proc/0/x.wav")
-    odd = {"NUL": "a\0b", "surrogate": "\ud800", "long": "x" * 5000}.get(kind, odd)
-    point(rows[1], odd)
-    path = tmp_path / "train.jsonl"
-    path.write_text("".join(json.dumps(fields) + "\n" for fields in rows))
-    assert not validate([path, path], audio, page=tmp_path / "p.html")
-    assert "✗ sound files are there: 1 against it" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all", b"RIFF\xff\xff\xff\xffWAVEfmt "])
-def test_what_is_no_sound_is_a_finding(tmp_path, capsys, content):
-    rows = rows_in(tmp_path)
-    (tmp_path / "1.wav").write_bytes(content)
-    assert not check(tmp_path, rows)
-    assert "✗ sound files can be read: 1 against it" in capsys.readouterr().out
-
-
-def test_clipping_is_counted_in_runs():
-    samples = np.array([0, 1, 1, 1, 0, -1, -1, 0, 1, -1, 1, 1, 0, 0, 0, 0], np.float32)
-    assert clipped_share(samples) == 7 / 16
-    assert clipped_share(np.ones(4, np.float32)) == 1
-    assert clipped_share(np.zeros(0, np.float32)) == 0
-
-
-def test_clipped_voices_are_a_warning(tmp_path, capsys):
-    rows = rows_in(tmp_path)
-    write_wav(tmp_path / "1.wav", 20 * voice(0.5), 16000)
-    assert check(tmp_path, rows)
-    assert "! voices are not clipped: 1 against it" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("folder", "channel", "narrow", "found"),
-    [
-        ("real_8k_telephone", None, False, "a telephone no further than 4"),
-        ("real_8k_telephone", None, True, None),
-        ("any", {"profile": "default"}, False, "a telephone no further than 4"),
-        ("any", {"profile": "default"}, True, None),
-        ("any", "online", True, "8 kHz speech in a file of 16 kHz"),
-        ("any", "online", False, None),
-        ("general_16k", None, True, "8 kHz speech in a file of 16 kHz"),
-        ("any", None, True, None),
-    ],
-)
-def test_speech_of_the_wrong_bandwidth_is_a_warning(tmp_path, capsys, folder, channel, narrow, found):
-    folder = tmp_path / folder
-    rows = rows_in(folder, 2)
-    speech = voice(0.5, seed=1)
-    write_wav(folder / "1.wav", resample(resample(speech, 16000, 8000), 8000, 16000) if narrow else speech, 16000)
-    if channel is not None:
-        rows[1]["channel"] = channel
-    assert check(folder, rows[1:])
-    out = capsys.readouterr().out
-    assert found in out if found else "✓ telephone speech ends at 4 kHz" in out
-
-
-# --- several splits ----------------------------------------------------------------------------------------
-
-
-def splits(folder: Path, **rows: list[dict]) -> list[Path]:
-    for name, fields in rows.items():
-        write_rows(folder / f"{name}.jsonl", fields)
-    return [folder / f"{name}.jsonl" for name in rows]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words", "passes"),
-    [
-        (lambda a, b: a | {"speaker": "s"}, "! no speaker is in two splits: 1", True),
-        (lambda a, b: a | {"source": "x.flac", "start": 1.5}, "✗ no recording was simulated for two splits: 1", False),
-        (lambda a, b: a | {"audio_sha256": "0f"}, "✗ no sound of dev is in test: 1", False),
-        (lambda a, b: a | {"key": b["key"], "text_length": 3, "messages": None}, "✗ no key with its text", False),
-    ],
-)
-def test_each_leak_is_found(tmp_path, capsys, spoil, words, passes):
-    rows = rows_in(tmp_path, 4)
-    spoilt = [spoil(rows[1], rows[2]), spoil(rows[2], rows[1])]
-    if spoilt[0]["messages"] is None:  # the same key and text, another sound
-        spoilt = [rows[1], copy.deepcopy(rows[1])]
-        point(spoilt[1], tmp_path / "2.wav")
-    files = splits(tmp_path, dev=[rows[0], spoilt[0]], test=[spoilt[1], rows[3]])
-    assert validate(files) == passes
-    out = capsys.readouterr().out
-    assert words in out and "dev.jsonl and in " in out
-
-
-def test_one_key_for_two_sentences_of_two_corpora_is_no_leak(tmp_path, capsys):
-    rows = rows_in(tmp_path, 2)
-    files = splits(tmp_path, train=rows[:1], test=[rows[1] | {"key": rows[0]["key"]}])
-    assert validate(files)
-
-
-def test_one_sound_under_two_names_is_found_by_listening(tmp_path, capsys):
-    rows = rows_in(tmp_path, 3, seconds=3.0)
-    copy_of_0 = (tmp_path / "0.wav").read_bytes()
-    (tmp_path / "1.wav").write_bytes(copy_of_0)
-    (tmp_path / "2.wav").write_bytes(copy_of_0[:-2] + b"\1\1")  # the same size and beginning
-    files = splits(tmp_path, train=rows[:1], test=rows[1:])
-    assert validate(files)
-    assert not validate(files, check_audio=True)
-    out = capsys.readouterr().out
-    assert "✗ no sound is in two splits under two names: 1 against it" in out
-    assert f"{tmp_path / '0.wav'}: in {files[0]} and in {files[1]} as {tmp_path / '1.wav'}" in out
-
-
-NAMES = st.lists(st.sampled_from("abcdefgh"), max_size=8)
-
-
-@given(st.dictionaries(st.sampled_from(["x/train", "y/train", "x/dev", "x/test"]), NAMES, min_size=1))
-def test_what_splits_share_is_what_sets_share(sets):
-    rows = [(Path(f"{path}.jsonl"), row(name, "w", "t", 1)) for path, names in sets.items() for name in names]
-    names: dict[Path, Names] = {Path(f"{path}.jsonl"): Names() for path in sets}
-    for path, fields in rows:
-        names[path].add(key_and_text(fields))
-    stems: dict[str, set[str]] = {}
-    for path, found in sets.items():
-        stems.setdefault(Path(path).stem, set()).update(found)
-    expected = {a for x, y in itertools.combinations(stems.values(), 2) for a in x & y}
-    leak = next(leak for leak in LEAKS if leak.name is key_and_text)
-    found = list(places(leak, shared(names), rows))
-    assert {line.partition(":")[0] for line in found} == expected and len(found) == len(expected)
-
-
-@given(NAMES)
-def test_repeats_are_what_counting_finds(names):
-    remembered = Names()
-    for name in names:
-        remembered.add(name)
-    found = set(repeats(lambda fields: fields["n"], remembered.repeated(), [{"n": name} for name in names]))
-    assert found == {f"{name}: {names.count(name)} times" for name in set(names) if names.count(name) > 1}
 
 
 def test_the_hash_of_a_changed_sound_is_found(tmp_path, capsys):
