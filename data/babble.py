@@ -21,28 +21,43 @@ class TalkerPool:
     """The utterances of one manifest by talker. Draws depend on them and the generator, not on their order."""
 
     def __init__(self, utterances: Sequence[Utterance]) -> None:
-        self.by_talker: dict[str, list[Utterance]] = {}
+        self._by_talker: dict[str, list[Utterance]] = {}
         for utterance in sorted(utterances, key=lambda utterance: utterance.key):
-            self.by_talker.setdefault(talker_of(utterance), []).append(utterance)
-        self.talkers = sorted(self.by_talker)
+            self._by_talker.setdefault(talker_of(utterance), []).append(utterance)
+        self._talkers = sorted(self._by_talker)
+        self.count = len(self._talkers)
+
+    def knows(self, talker: str) -> bool:
+        return talker in self._by_talker
+
+    def name(self, rank: int) -> str:
+        """A talker by its place among the sorted names."""
+        return self._talkers[rank]
+
+    def says(self, talker: str) -> int:
+        """How many utterances are a talker's."""
+        return len(self._by_talker[talker])
+
+    def utterance(self, talker: str, number: int) -> Utterance:
+        """One of a talker's, sorted by key."""
+        return self._by_talker[talker][number]
 
     def others(self, utterance: Utterance, rng: np.random.Generator) -> Iterator[Utterance]:
         """One utterance of every other talker, in drawn order, as far as the caller asks."""
         own = talker_of(utterance)
         taken = {own}
-        for _ in range(len(self.talkers) - (own in self.by_talker)):
+        for _ in range(self.count - self.knows(own)):
             talker = self._draw(taken, rng)
             taken.add(talker)
-            said = self.by_talker[talker]
-            yield said[int(rng.integers(len(said)))]
+            yield self.utterance(talker, int(rng.integers(self.says(talker))))
 
     def _draw(self, taken: set[str], rng: np.random.Generator) -> str:
         """A talker not yet taken. With thousands of them the first try nearly always hits."""
-        if 2 * len(taken) > len(self.talkers):
-            free = [talker for talker in self.talkers if talker not in taken]
+        if 2 * len(taken) > self.count:
+            free = [talker for talker in map(self.name, range(self.count)) if talker not in taken]
             return free[int(rng.integers(len(free)))]
         while True:
-            talker = self.talkers[int(rng.integers(len(self.talkers)))]
+            talker = self.name(int(rng.integers(self.count)))
             if talker not in taken:
                 return talker
 

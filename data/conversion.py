@@ -4,49 +4,68 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from data.audio import AudioInfo, read_info, read_wideband, write_wav
+from data.audio import AudioInfo, read_audio, read_info, read_wideband, resample
 from data.corpora import Utterance
 from data.manifest import RATE
 from data.plausibility import header_facts, sample_facts
-from data.shards import Record
-from data.split import Split, check_length, guard
+from data.split import Record, check_length, file_name, guard
+from data.storage import FORMS, MU_LAW, WAV, store
+from data.telephone_channel import NARROW
 
 VERSION = 1  # a change of what it makes of the same audio, or measures of it, must change this
 
 
 @dataclass(frozen=True)
 class Converter:
-    """Brings the audio of one utterance to 16 kHz; sent once to every worker.
+    """Brings the audio of one utterance to 16 kHz, in a form of data/storage.py; sent once to every worker.
 
     `measured` is what the rules of the split need to know of the sound: nothing, its "header", or its
     "samples". It goes into the record; the rules are applied later, to what the record says. Samples are those
     that were just read; of what stays in its place they are read for this alone.
     """
 
-    split: Split
     force_copy: bool = False
     measured: str = ""
+    form: str = WAV
 
-    def __call__(self, utterance: Utterance) -> Record:
-        return guard(self._convert, utterance)
+    def __call__(self, utterance: Utterance, room: Path) -> Record:
+        return guard(self._convert, utterance, room)
 
-    def _convert(self, utterance: Utterance) -> Record:
+    def size(self, utterance: Utterance, info: AudioInfo, seconds: float) -> int | None:
+        """Bytes of so many seconds of it; None where it stays as it is."""
+        return None if self._stays(utterance, info) else round(seconds * FORMS[self._form_of(info.rate)].bytes)
+
+    def _convert(self, utterance: Utterance, room: Path) -> Record:
         info = read_info(utterance.audio)
         known = header_facts(utterance, info) if self.measured else {}
-        make = self._leave if not self.force_copy and _is_ready(utterance, info) else self._copy
-        return known | guard(partial(make, info), utterance)
+        make = partial(self._leave, info) if self._stays(utterance, info) else self._copy
+        return known | guard(make, utterance, room)
 
-    def _leave(self, info: AudioInfo, utterance: Utterance) -> Record:
+    def _stays(self, utterance: Utterance, info: AudioInfo) -> bool:
+        return not self.force_copy and _is_ready(utterance, info)
+
+    def _form_of(self, rate: int) -> str:
+        """8 kHz can hold no wideband speech."""
+        return WAV if self.form == MU_LAW and rate != NARROW else self.form
+
+    def _leave(self, info: AudioInfo, utterance: Utterance, _: Path) -> Record:
         check_length(info.frames, utterance.audio)
-        record = {"samples": info.frames, "in_place": True}
+        record = {"samples": info.frames}
         return record | (sample_facts(read_wideband(utterance.audio)) if self.measured == "samples" else {})
 
-    def _copy(self, _: AudioInfo, utterance: Utterance) -> Record:
-        samples = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
+    def _copy(self, utterance: Utterance, room: Path) -> Record:
+        heard, rate = read_audio(utterance.audio, utterance.start, utterance.end, utterance.channel)
+        samples = resample(heard, rate, RATE)
         check_length(len(samples), utterance.audio)
-        write_wav(self.split.wav(utterance.key), samples, RATE)
-        return {"samples": len(samples)} | (sample_facts(samples) if self.measured == "samples" else {})
+        form = self._form_of(rate)
+        name = file_name(utterance.key, FORMS[form].suffix)
+        store(room / name, heard if form == MU_LAW else samples, form)
+        record: Record = {"samples": len(samples), "file": name}
+        if form == MU_LAW:
+            record["row"] = {"samples": len(samples)}
+        return record | (sample_facts(samples) if self.measured == "samples" else {})
 
 
 def _is_ready(utterance: Utterance, info: AudioInfo) -> bool:

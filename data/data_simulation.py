@@ -4,9 +4,9 @@
     python data/data_simulation.py --manifest IN --output_dir DIR --split train [--profile default] [--seed 1]
     python data/data_simulation.py --input a.wav --output b.wav [--set snr_db=10 …] [--babble x.wav …] [--plot b.png]
 
-From a manifest (JSON lines or a Kaldi folder) it writes DIR/train.jsonl, DIR/wav/train/, and for every line
-that could not be used the reason in DIR/rejected/train.jsonl. Babble comes from other talkers of the same
-manifest. The same command makes the same bytes with any number of processes; after a kill it makes only
+From a manifest (any form of data/corpora.py) it writes DIR/train.jsonl, sounds in DIR/shards/train/, and for every
+line that could not be used the reason in DIR/rejected/train.jsonl. Babble comes from other talkers of the same
+manifest. The same command makes the same bytes with any number of processes or machines; after a kill it makes only
 what is missing. With --online the rows of a training set stay clean and are simulated in training.
 """
 
@@ -21,26 +21,29 @@ if not __package__:  # run as a file: the top folder must come first (PyPI has a
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from data import conversion, online, options, prompt
-from data.audio import read_wideband
-from data.babble import TalkerPool, talker_of
+from data.audio import AudioInfo, read_wideband
+from data.babble import TalkerPool
 from data.call_profiles import Mix
 from data.channel_config import CONFIG, read_mix
 from data.conversion import Converter
 from data.corpora import Utterance
 from data.errors import UserError, run
 from data.files import sha256_of
-from data.negatives import make_negatives
+from data.negatives import Negatives
 from data.one_call import carry_file
 from data.one_core import settle_on_one_core
+from data.plan import Plan
+from data.planned_talkers import PlannedTalkers
 from data.plausibility import choose_rules, wanted
-from data.selection import Selection, select
-from data.shards import Record
+from data.selection import Request
+from data.shards import Work
 from data.simulator import Simulator
-from data.split import RETRY, Split, guard, make_split
+from data.split import RETRY, Record, Split, file_name, guard
+from data.storage import FORMS, MU_LAW, WAV
 from data.telephone_channel import VERSION
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
@@ -48,22 +51,29 @@ SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 @dataclass(frozen=True)
 class Offline:
-    """Makes the telephone version of one utterance; sent once to every worker."""
+    """Makes the telephone version of one utterance; sent once to every worker. Dev and test are `hashed`."""
 
-    split: Split
     simulator: Simulator
     measured: str = ""
+    form: str = WAV
+    hashed: bool = False
 
-    def __call__(self, utterance: Utterance) -> Record:
-        return guard(self._simulate, utterance)
+    def __call__(self, utterance: Utterance, room: Path) -> Record:
+        return guard(self._simulate, utterance, room)
 
-    def _simulate(self, utterance: Utterance) -> Record:
-        path = self.split.wav(utterance.key)
-        made = carry_file(self.simulator, utterance, path, self.measured)
+    def size(self, utterance: Utterance, info: AudioInfo, seconds: float) -> int:
+        """Bytes of so many seconds."""
+        return round(seconds * FORMS[self.form].bytes)
+
+    def _simulate(self, utterance: Utterance, room: Path) -> Record:
+        name = file_name(utterance.key, FORMS[self.form].suffix)
+        made = carry_file(self.simulator, utterance, room / name, self.measured, self.form)
         row = {"channel": made.call.row()} | _origin(utterance)
-        record: Record = made.facts | {"samples": made.samples, "row": row}
-        if self.split.name != "train":  # a test set that has changed unnoticed proves nothing
-            record["row"]["audio_sha256"] = sha256_of(path)
+        if self.form == MU_LAW:
+            row["samples"] = made.samples
+        if self.hashed:  # a test set that has changed unnoticed proves nothing
+            row["audio_sha256"] = sha256_of(room / name)
+        record: Record = made.facts | {"samples": made.samples, "file": name, "row": row}
         return record | {RETRY: made.call.unreadable} if made.call.unreadable else record
 
 
@@ -73,8 +83,12 @@ class Clean:
 
     converter: Converter
 
-    def __call__(self, utterance: Utterance) -> Record:
-        return self.converter(utterance) | {"row": online.mark(utterance) | _origin(utterance)}
+    def __call__(self, utterance: Utterance, room: Path) -> Record:
+        return self.converter(utterance, room) | {"row": online.mark(utterance) | _origin(utterance)}
+
+    def size(self, utterance: Utterance, info: AudioInfo, seconds: float) -> int | None:
+        """Bytes of so many seconds; None where it stays as it is."""
+        return self.converter.size(utterance, info, seconds)
 
 
 def _origin(utterance: Utterance) -> Record:
@@ -108,49 +122,43 @@ def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
     folder = args.output_dir
     options.refuse_same(args.manifest, folder / f"{args.split}.jsonl")
     rules = choose_rules(args.rule) if args.split == "train" else ()
-    selection = select(args.manifest, rules=rules, format=args.format, min_confidence=args.min_confidence)
-    print(selection.summary(args.manifest))
-    simulator = Simulator(mix, args.seed, _pool(selection, mix, args.manifest), noises)
-    chosen = _with_negatives(selection.head(args.limit), args)
+    negatives = Negatives(folder / "negatives", args.negative_rate, args.seed) if args.negative_rate else None
+    request = Request(args.manifest, True, rules, args.format, args.min_confidence, False, args.limit, negatives)
+    plan = options.plan_of(args, request, folder, args.split)
+    simulator = Simulator(mix, args.seed, _pool(plan, mix, args.manifest), noises)
+    settings = {"conversion": conversion.VERSION, "copy": False} if args.online else _settings(simulator, plan)
+    split = Split(folder, args.split, settings | options.stored(args), args.prompt)
     if args.online:
-        split = Split(folder, args.split, {"conversion": conversion.VERSION, "copy": False}, args.prompt)
         online.write_settings(split.jsonl, simulator)
-        print(make_split(split, chosen, Clean(Converter(split, measured=wanted(rules))), args.jobs))
-        return 0
-    split = Split(folder, args.split, _settings(simulator, selection), args.prompt)
-    print(make_split(split, chosen, Offline(split, simulator, wanted(rules)), args.jobs))
+        work: Work = Clean(Converter(measured=wanted(rules), form=args.storage))
+    else:
+        work = Offline(simulator, wanted(rules), args.storage, hashed=args.split != "train")
+    options.make(args, split, plan, work, rules)
     return 0
 
 
-def _pool(selection: Selection, mix: Mix, manifest: Path) -> TalkerPool:
+def _pool(plan: Plan, mix: Mix, manifest: Path) -> TalkerPool:
     """The talkers of the whole manifest: a --limit draws what the full run draws."""
-    pool = TalkerPool(selection.kept)
+    pool = PlannedTalkers(plan)
     for profile in mix.profiles:
-        if len(pool.talkers) <= profile.talkers[0]:
-            print(f"warning: {manifest}: has {len(pool.talkers)} talkers; the babble is of the others only, "
+        if pool.count <= profile.talkers[0]:
+            print(f"warning: {manifest}: has {pool.count} talkers; the babble is of the others only, "
                   f"fewer than the {profile.talkers[0]} that profile {profile.name} wants", file=sys.stderr)
     return pool
 
 
-def _settings(simulator: Simulator, selection: Selection) -> dict:
+def _settings(simulator: Simulator, plan: Plan) -> dict:
     """All that, besides an utterance itself, decides on its audio."""
-    talkers = [[u.key, talker_of(u), str(u.audio), u.start, u.end, u.channel] for u in selection.kept]
     noises = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in simulator.noises]
     settings = {"channel": VERSION, "mix": asdict(simulator.mix), "seed": simulator.seed}
-    return settings | {"talkers": _digest(sorted(talkers, key=lambda talker: talker[0])), "noises": _digest(noises)}
+    return settings | {"talkers": _digest(plan.voices()), "noises": _digest(noises)}
 
 
-def _digest(content: list) -> str:
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
-
-
-def _with_negatives(selection: Selection, args: argparse.Namespace) -> Selection:
-    """The selection with utterances in which nobody speaks, --negative_rate of them for each that has speech."""
-    count = round(args.negative_rate * len(selection.kept))
-    if not count:
-        return selection
-    negatives = make_negatives(args.output_dir / "negatives", count, args.seed)
-    return replace(selection, kept=selection.kept + negatives)
+def _digest(content: Iterable) -> str:
+    digest = hashlib.sha256()
+    for item in content:
+        digest.update(json.dumps(item).encode())
+    return digest.hexdigest()[:32]
 
 
 def _noises(folder: Path | None, mix: Mix) -> tuple[Path, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from data.babble import stretch
 from data.speech_level import LevelMeter
-from data.telephone_channel import WIDE, Draws, Room, add_background, carry
+from data.telephone_channel import WIDE, Draws, Room, add_background, carry, widen
 
 PIECE, CONTEXT = 300 * WIDE, 2 * WIDE  # whole frames of 20 ms, whole seconds at any rate
 Read = Callable[[int, int], np.ndarray]  # (to - from,) float32 samples of the recording, from … to
@@ -32,18 +32,34 @@ def measure_long(read: Read, length: int) -> LevelMeter:
 def simulate_long(
     read: Read, length: int, draws: Draws, lost: np.ndarray, room: Room, meter: LevelMeter
 ) -> Iterator[np.ndarray]:
-    """The pieces, int16 at 16 kHz, of a recording of `length` samples at 16 kHz.
+    """The pieces, int16 at 16 kHz, of a recording of `length` samples at 16 kHz, as the recogniser hears them.
 
     `lost` is (frames,) bool, `meter` has heard the recording. The room begins again when it ends.
     """
+    for first, begin, received in _received(read, length, draws, lost, room, meter):
+        last = min(begin + PIECE + CONTEXT, length)
+        yield widen(received, draws.upsampler, last - first)[begin - first :][:PIECE]
+
+
+def receive_long(
+    read: Read, length: int, draws: Draws, lost: np.ndarray, room: Room, meter: LevelMeter
+) -> Iterator[np.ndarray]:
+    """The same, as they arrive at the other end of the line: int16 at 8 kHz."""
+    for first, begin, received in _received(read, length, draws, lost, room, meter):
+        yield received[(begin - first) // 2 :][: PIECE // 2]
+
+
+def _received(
+    read: Read, length: int, draws: Draws, lost: np.ndarray, room: Room, meter: LevelMeter
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Where a piece with its neighbours begins, where itself, and all of it at 8 kHz."""
     scale, background = np.float32(meter.gain_to(draws.level_dbov)), _background(draws, room)
     for part, begin in enumerate(range(0, length, PIECE)):
         first, last = max(begin - CONTEXT, 0), min(begin + PIECE + CONTEXT, length)
         mixed = read(first, last) * scale
         if background is not None:
             mixed += stretch(background, first % len(background), last - first)
-        heard = carry(mixed, draws, lost[first // FRAME : -(-last // FRAME)], part)
-        yield heard[begin - first :][:PIECE]
+        yield first, begin, carry(mixed, draws, lost[first // FRAME : -(-last // FRAME)], part)
 
 
 def _background(draws: Draws, room: Room) -> np.ndarray | None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,12 +42,18 @@ DIGIT_SECONDS, PAUSE_SECONDS = (0.05, 0.25), (0.05, 0.5)  # Q.24: 40 ms of eithe
 TWIST_DB = (0.0, 4.0)  # the higher frequency above the lower
 
 
-def make_negatives(folder: Path | str, count: int, seed: int) -> list[Utterance]:
-    """Write `count` WAVs into `folder` and return them. Number i depends on (seed, i) alone.
+@dataclass(frozen=True)
+class Negatives:
+    """`rate` utterances without speech for each that has some, as WAVs in `folder`. Number i depends on (seed, i) alone."""
 
-    What is there already and whole stays untouched.
-    """
-    return [_make(Path(folder).absolute(), f"negative_{index:06d}", seed) for index in range(count)]
+    folder: Path
+    rate: float
+    seed: int
+
+    def made(self, speaking: int) -> Iterator[Utterance]:
+        """Those that belong to so many utterances with speech. What is there already and whole stays untouched."""
+        for index in range(round(self.rate * speaking)):
+            yield _make(self.folder.absolute(), f"negative_{index:06d}", self.seed)
 
 
 def _make(folder: Path, key: str, seed: int) -> Utterance:

@@ -23,8 +23,8 @@ from data.corpora import Utterance
 from data.errors import UserError
 from data.files import write_text
 from data.one_core import settle_on_one_core
-from data.shards import Record
 from data.simulator import Simulator
+from data.split import Record
 from data.telephone_channel import VERSION, simulate
 
 MARK = "online"  # in the place of what a simulated row drew

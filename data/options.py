@@ -6,9 +6,16 @@ import argparse
 from pathlib import Path
 
 from data.corpora import FORMATS
+from data.engines import ENGINES, available_cores
 from data.errors import UserError
-from data.plausibility import RULES
-from data.shards import available_cores
+from data.forecast import forecast
+from data.make_split import Means, make_split
+from data.plan import Plan
+from data.plausibility import RULES, Rules
+from data.selection import Request, planned, select
+from data.shards import Job, Work, usual_count
+from data.split import Split
+from data.storage import FORMS, WAV
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -18,11 +25,41 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def add_shared(parser: argparse.ArgumentParser) -> None:
-    """--jobs and --limit."""
+    """How a split is made: --jobs, --limit, --storage, and where and in what parts."""
     parser.add_argument("--jobs", type=positive, default=available_cores(), metavar="N",
                         help="processes at a time (default: one a core)")
     parser.add_argument("--limit", type=positive, metavar="N",
                         help="make the first N usable utterances only; all text is still checked")
+    parser.add_argument("--storage", choices=FORMS, default=WAV,
+                        help="wav: 16 kHz, 16 bit (default); flac: the same, packed; mu-law: 8 kHz, 8 bit, for telephone speech")
+    parser.add_argument("--engine", choices=ENGINES, default="local",
+                        help="local: this machine (default); ray: the cluster that RAY_ADDRESS names")
+    parser.add_argument("--num_shards", type=positive, metavar="N", help="parts that are made one by one (default: by size)")
+    parser.add_argument("--shard", type=natural, metavar="I",
+                        help="make this shard alone, 0 to N-1, as one task of an array; then the same without --shard")
+
+
+def plan_of(args: argparse.Namespace, request: Request, folder: Path, name: str) -> Plan:
+    """The plan of a split, with what was found in the text on stdout. Raises UserError for a shard that there is not."""
+    if args.shard is not None and not (args.num_shards and args.shard < args.num_shards):
+        raise UserError(f"--shard {args.shard}: give --num_shards N too, and a shard from 0 to N-1")
+    if args.shard is not None and request.halved:
+        raise UserError("--shard goes with one output: with --split_test there are two")
+    path = folder / ".plan" / f"{name}.sqlite"
+    plan = select(request, path) if args.shard is None else planned(request, path)
+    print("\n".join(plan.facts()["summary"]))
+    return plan
+
+
+def stored(args: argparse.Namespace) -> dict[str, str]:
+    """The form in which sound is kept, as a setting of a split."""
+    return {} if args.storage == WAV else {"storage": args.storage}
+
+
+def make(args: argparse.Namespace, split: Split, plan: Plan, work: Work, rules: Rules) -> None:
+    """Make a split as the options want it, and say what came of it."""
+    job = Job(split, plan, work, args.num_shards or usual_count(plan.kept()), rules)
+    print(make_split(job, forecast(plan, work.size), Means(args.engine, args.jobs, args.shard)))
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +82,14 @@ def positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not 0 or more")
     return value
 
 

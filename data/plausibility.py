@@ -20,6 +20,7 @@ from data.annotation import HAN
 from data.audio import AudioInfo
 from data.corpora import Reject, Utterance
 from data.errors import UserError
+from data.reasons import Reasons
 from data.speech_level import SpeechLevel, measure
 from data.spelling import nearest
 
@@ -193,15 +194,18 @@ def reject(utterance: Utterance, rule: Rule, value: float) -> Reject:
                   value, rule.bound)
 
 
-def summary(rules: Rules, of: Sequence[str], rejected: Sequence[Reject]) -> list[str]:
+def summary(rules: Rules, of: Sequence[str], rejected: Reasons) -> list[str]:
     """A line a rule: how many it rejected, their values and its bound."""
-    values: dict[str, list[float]] = {rule.name: [] for rule in rules if rule.of in of}
-    for item in rejected:
-        if item.reason in values and isinstance(item.value, float):
-            values[item.reason].append(item.value)
-    ranges = {name: f", {min(found):g} to {max(found):g}" if found else "" for name, found in values.items()}
-    return [f"  {rule.name}: {len(values[rule.name]):,} rejected{ranges[rule.name]}; must be {rule}"
-            for rule in rules if rule.name in values]
+    return [
+        f"  {rule.name}: {rejected.counts[rule.name]:,} rejected{_range(rejected, rule)}; must be {rule}"
+        for rule in rules
+        if rule.of in of
+    ]
+
+
+def _range(rejected: Reasons, rule: Rule) -> str:
+    found = rejected.ranges.get(rule.name)
+    return f", {found[0]:g} to {found[1]:g}" if found else ""
 
 
 def _bound(name: str, text: str) -> float | None:

@@ -6,7 +6,7 @@
     prepare_training_data.py validate FILE… [--check_audio]
 
 `convert` reads every form of data/corpora.py. 8 kHz and other audio becomes 16 kHz WAV under
-DIR/wav/<name>/; a WAV that is 16 kHz, mono, 16 bit and whole is referenced where it lies. Every line that
+DIR/shards/<name>/; a WAV that is 16 kHz, mono, 16 bit and whole is referenced where it lies. Every line that
 could not be used stands with its reason in DIR/rejected/<name>.jsonl. After a kill the same command makes
 only what is missing.
 
@@ -30,8 +30,8 @@ from data import conversion, options, prompt
 from data.conversion import Converter
 from data.errors import UserError, run
 from data.plausibility import Rules, choose_rules, wanted
-from data.selection import Selection, select
-from data.split import Split, make_split
+from data.selection import Request
+from data.split import Split
 from data.validation import validate
 
 TRAIN = "train"  # the output to which rules may apply
@@ -53,15 +53,16 @@ def _convert(args: argparse.Namespace) -> int:
         options.refuse_same(args.manifest, output)
     if args.split_test is not None:
         options.refuse_same(args.output, args.split_test)
-    rules = _rules(args)
-    selection = select(args.manifest, args.filter_annotation_error, rules, args.format, args.min_confidence)
-    print(selection.summary(args.manifest))
-    parts = [selection] if len(outputs) == 1 else _halves(selection, args.manifest)
+    rules, halved = _rules(args), args.split_test is not None
+    request = Request(args.manifest, args.filter_annotation_error, rules, args.format, args.min_confidence, halved, args.limit)
+    plan = options.plan_of(args, request, args.output.parent, args.output.stem)
+    parts = [plan, plan.other_half()] if halved else [plan]
+    if not all(part.kept() for part in parts):
+        raise UserError(f"{args.manifest}: has too few calls to make dev and test of them; give a test manifest")
+    settings = {"conversion": conversion.VERSION, "copy": args.force_copy} | options.stored(args)
     for output, part in zip(outputs, parts, strict=True):
-        settings = {"conversion": conversion.VERSION, "copy": args.force_copy}
         split = Split(output.parent, output.stem, settings, args.prompt)
-        converter = Converter(split, args.force_copy, wanted(rules))
-        print(make_split(split, part.head(args.limit), converter, args.jobs))
+        options.make(args, split, part, Converter(args.force_copy, wanted(rules), args.storage), rules)
     return 0
 
 
@@ -74,14 +75,6 @@ def _rules(args: argparse.Namespace) -> Rules:
         raise UserError(f"--rule {args.rule[0]}: the rules hold for a training set that is filtered: "
                         f"--output DIR/{TRAIN}.jsonl --filter_annotation_error")
     return ()
-
-
-def _halves(selection: Selection, manifest: Path) -> list[Selection]:
-    """Two halves, no call in both. Raises UserError when one is empty."""
-    halves = [selection.half(0), selection.half(1)]
-    if not all(half.kept for half in halves):
-        raise UserError(f"{manifest}: has too few calls to make dev and test of them; give a test manifest")
-    return halves
 
 
 def _parser() -> argparse.ArgumentParser:

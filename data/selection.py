@@ -1,103 +1,126 @@
-"""What of a manifest can be used, judged by its text alone. Every line is accounted for."""
+"""What of a manifest can be used, judged by its text alone, as a plan. Every line is accounted for."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from dataclasses import dataclass, replace
+import json
+import os
+import sqlite3
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from data import plausibility
 from data.annotation import Marked, clean, is_marked
-from data.corpora import Reject, Utterance, detect, read_corpus
+from data.calls import SOUNDS
+from data.corpora import Reject, Utterance, detect, read_corpus, split_fragment
 from data.errors import UserError
 from data.funasr_rows import speech_length_unit
+from data.negatives import Negatives
+from data.plan import Draft, Plan, drafting
 from data.plausibility import LONG_TEXT, Rules, spoken
 from data.tally import Tally
 
 TEXT = ("text", "corpus")  # what the rules here look at
+SOURCES = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The lines of a manifest: those that can be used, in order, and those that cannot, with the reason.
+class Request:
+    """What is asked of a manifest.
 
-    `rules` are those that hold for it; the ones about sound are still to be applied. `marked` lines say that
-    their text is wrong; they are among the rejects where such are to be filtered. `form`: as which it was read.
+    Marked lines become rejects with `filter_annotation_error`, implausible ones by `rules` (of training sets only).
+    `halved` divides it into dev and test; `limit` makes the first so many utterances of each part alone, while all
+    text is still checked; `negatives` adds utterances in which nobody speaks.
     """
 
-    kept: list[Utterance]
-    rejected: list[Reject]
+    manifest: Path | str
+    filter_annotation_error: bool = True
     rules: Rules = ()
-    marked: int = 0
-    form: str = ""
+    format: str = "auto"
+    min_confidence: float = 0.0
+    halved: bool = False
+    limit: int | None = None
+    negatives: Negatives | None = None
 
-    @property
-    def read(self) -> int:
-        """Lines of the manifest. kept + rejected = read, always."""
-        return len(self.kept) + len(self.rejected)
-
-    def head(self, limit: int | None) -> Selection:
-        """The first `limit` usable utterances and the rejects in front of the last of them."""
-        if limit is None or limit >= len(self.kept):
-            return self
-        kept = self.kept[:limit]
-        return replace(self, kept=kept, rejected=[r for r in self.rejected if r.line < kept[-1].line])
-
-    def half(self, which: int) -> Selection:
-        """One of two halves by hash of the call (else the key, else the line), so that no call is in both."""
-        kept = [utterance for utterance in self.kept if _half(utterance) == which]
-        return replace(self, kept=kept, rejected=[r for r in self.rejected if _half(r) == which])
-
-    def _unit(self, manifest: Path | str) -> str | None:
-        """What FunASR's rows count their lengths in."""
-        return speech_length_unit(Path(manifest)) if self.form == "funasr" else None
-
-    def summary(self, manifest: Path | str) -> str:
-        """What was found in the text of all lines, a line a rule."""
-        lines = [f"{manifest} ({self.form}): {self.read} lines, {len(self.kept)} usable by their text, "
-                 f"{count_reasons(self.rejected)}",
-                 *([f"  its lengths count {unit}; they are counted anew"] if (unit := self._unit(manifest)) else []),
-                 f"  {self.marked:,} of {self.read:,} marked as annotation errors"]
-        return "\n".join(lines + plausibility.summary(self.rules, TEXT, self.rejected))
+    def made_from(self) -> str:
+        """Hash of all that the plan is made from: this, the manifest as it lies there, and how lines are read."""
+        rules = [(rule.name, rule.bound) for rule in self.rules]
+        asked = asdict(replace(self, rules=())) | {"rules": rules}
+        code = [path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("*.py"))]
+        content = json.dumps([asked, _stamps(split_fragment(self.manifest)[0]), code], default=str)
+        return hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def select(
-    manifest: Path | str,
-    filter_annotation_error: bool = True,
-    rules: Rules = (),
-    format: str = "auto",
-    min_confidence: float = 0.0,
-) -> Selection:
-    """Read and clean a whole manifest. Raises UserError when not a single line of it can be used.
+def select(request: Request, path: Path) -> Plan:
+    """Read and clean a whole manifest into a plan at `path`. Raises UserError when not a single line can be used.
 
-    Marked lines become rejects with `filter_annotation_error`, implausible ones by `rules` (of training sets
-    only). A line costs its Utterance and, for its key and a long text, 18 to 36 bytes each.
+    A line costs, of memory, 18 to 36 bytes for its key and as many for a long text.
     """
-    form = detect(manifest) if format == "auto" else format
-    judge = _Judge(filter_annotation_error, rules)
-    kept: list[Utterance] = []
-    rejected: list[Reject] = []
-    for item in read_corpus(manifest, form, min_confidence):
-        judged = item if isinstance(item, Reject) else judge(item)
-        if isinstance(judged, Reject):
-            rejected.append(judged)
-        else:
-            kept.append(judged)
-    kept, copied = judge.part_copied(kept)
-    if copied:
-        rejected = sorted(rejected + copied, key=lambda reject: reject.line)
-    if not kept:
-        first = f"; the first: {rejected[0].detail}" if rejected else ""
-        raise UserError(f"{manifest}: none of its {len(rejected)} lines can be used{first}")
-    return Selection(kept, rejected, rules, judge.marked, form)
+    form = detect(request.manifest) if request.format == "auto" else request.format
+    with drafting(path) as draft:
+        judge = _Judge(request.filter_annotation_error, request.rules)
+        for item in read_corpus(request.manifest, form, request.min_confidence):
+            draft.add(item if isinstance(item, Reject) else judge(item))
+        judge.reject_copied(draft)
+        _refuse_nothing(draft, request.manifest)
+        summary = _summary(draft, request, form, judge.marked)
+        draft.find_talkers()
+        if request.halved and (note := draft.halve()):
+            summary.append(f"  {note}")
+        if request.limit:
+            draft.limit(request.limit)
+        for negative in request.negatives.made(draft.count("utterance")) if request.negatives else ():
+            draft.add(negative)
+        draft.finish({"made from": request.made_from(), "summary": summary})
+    return Plan(path)
 
 
-def count_reasons(rejected: list[Reject]) -> str:
-    """`rejected 3 (annotation_error: 2, bad_json: 1)`, most frequent first."""
-    counts = Counter(sorted(reject.reason for reject in rejected)).most_common()
-    reasons = ", ".join(f"{reason}: {count}" for reason, count in counts)
-    return f"rejected {len(rejected)}" + (f" ({reasons})" if reasons else "")
+def planned(request: Request, path: Path) -> Plan:
+    """The plan that is there, where it is of this very request; else a new one. For the tasks of one array."""
+    return Plan(path) if _is_of(request, path) else select(request, path)
+
+
+def _is_of(request: Request, path: Path) -> bool:
+    try:
+        return path.is_file() and Plan(path).facts().get("made from") == request.made_from()
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _stamps(place: Path) -> list[Any]:
+    """Size and time of a file, or of all tables and texts below a folder; of sounds the names."""
+    if not place.is_dir():
+        return _stamp(place)
+    files = (Path(folder, name) for folder, _, names in os.walk(place, followlinks=False) for name in names)
+    return [[str(path), [] if path.suffix.lower() in SOUNDS else _stamp(path)] for path in sorted(files)]
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _refuse_nothing(draft: Draft, manifest: Path | str) -> None:
+    if not draft.count("utterance"):
+        first = f"; the first: {detail}" if (detail := draft.first_reject()) else ""
+        raise UserError(f"{manifest}: none of its {draft.count('reject')} lines can be used{first}")
+
+
+def _summary(draft: Draft, request: Request, form: str, marked: int) -> list[str]:
+    """What was found in the text of all lines, a line a rule."""
+    usable, reasons = draft.count("utterance"), draft.reasons()
+    read = usable + reasons.counts.total()
+    unit = speech_length_unit(Path(request.manifest)) if form == "funasr" else None
+    return [
+        f"{request.manifest} ({form}): {read} lines, {usable} usable by their text, {reasons}",
+        *([f"  its lengths count {unit}; they are counted anew"] if unit else []),
+        f"  {marked:,} of {read:,} marked as annotation errors",
+        *plausibility.summary(request.rules, TEXT, reasons),
+    ]
 
 
 def refuse(utterance: Utterance, reason: str, detail: str) -> Reject:
@@ -129,22 +152,12 @@ class _Judge:
             self._copies.add(cleaned.text)
         return implausible or cleaned
 
-    def part_copied(self, kept: list[Utterance]) -> tuple[list[Utterance], list[Reject]]:
-        """Those whose text is their own, and rejects of all that share one: nobody knows whose it was."""
+    def reject_copied(self, draft: Draft) -> None:
+        """A text that very many share is nobody's: all of them go."""
         rule = self._copied
         if not rule or rule.allows(self._copies.most):
-            return kept, []
-        own: list[Utterance] = []
-        copied: list[Reject] = []
-        for utterance in kept:
+            return
+        for number, utterance in draft.texts():
             count = self._copies.get(utterance.text)
-            if rule.allows(count):
-                own.append(utterance)
-            else:
-                copied.append(plausibility.reject(utterance, rule, count))
-        return own, copied
-
-
-def _half(item: Utterance | Reject) -> int:
-    name = item.call or item.key or str(item.line)
-    return hashlib.sha256(name.encode()).digest()[0] & 1
+            if not rule.allows(count):
+                draft.reject(number, plausibility.reject(utterance, rule, count))

@@ -95,10 +95,15 @@ def draw(mix: Mix, seed: int, key: str, variant: int = 0) -> Draws:
 
 
 def simulate(samples: np.ndarray, draws: Draws, lost: np.ndarray, room: Room = QUIET) -> np.ndarray:
-    """(n,) float32 at 16 kHz to (n,) int16 at 16 kHz, as heard at the other end of the line.
+    """(n,) float32 at 16 kHz to (n,) int16 at 16 kHz, as the recogniser hears what comes over the line.
 
     `lost` is `lost_frames(draws, n)`. Raises AudioError for samples that are not numbers.
     """
+    return widen(receive(samples, draws, lost, room), draws.upsampler, len(samples))
+
+
+def receive(samples: np.ndarray, draws: Draws, lost: np.ndarray, room: Room = QUIET) -> np.ndarray:
+    """The same, as it arrives at the other end of the line: (n / 2, rounded up) int16 at 8 kHz."""
     if not np.isfinite(samples).all():
         raise AudioError("bad_samples", "holds samples that are not finite numbers")
     return carry(set_levels(samples, draws, room), draws, lost)
@@ -120,15 +125,19 @@ def add_background(mixed: np.ndarray, draws: Draws, room: Room) -> None:
 
 
 def carry(mixed: np.ndarray, draws: Draws, lost: np.ndarray, part: int = 0) -> np.ndarray:
-    """(n,) float32 at 16 kHz through the line to (n,) int16 at 16 kHz; `lost` is (frames,) bool.
+    """(n,) float32 at 16 kHz through the line to (n / 2, rounded up) int16 at 8 kHz; `lost` is (frames,) bool.
 
     `part` numbers the pieces of a recording that is too long to be carried at once.
     """
     narrow = to_narrowband(mixed, draws.band)
     if draws.line_noise_dbov is not None:
         narrow = narrow + line_noise(len(narrow), draws.line_noise_dbov, draws.generator(LINE, part))
-    received = transmit(to_int16(narrow), draws, lost)
-    return to_int16(upsample(received.astype(np.float32) / 32768, draws.upsampler)[: len(mixed)])
+    return transmit(to_int16(narrow), draws, lost)
+
+
+def widen(received: np.ndarray, upsampler: str, length: int) -> np.ndarray:
+    """(length / 2, rounded up) int16 at 8 kHz to (length,) int16 at 16 kHz, by one of UPSAMPLERS."""
+    return to_int16(upsample(received.astype(np.float32) / 32768, upsampler)[:length])
 
 
 def transmit(samples: np.ndarray, draws: Draws, lost: np.ndarray) -> np.ndarray:

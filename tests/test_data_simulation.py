@@ -23,7 +23,7 @@ from data.corpora import Utterance
 from data.data_simulation import main
 from data.errors import UserError
 from data.manifest import read_rows
-from data.selection import select
+from data.selection import Request, select
 from data.telephone_channel import BABBLE, Room, draw, lost_frames, simulate
 
 TOP = Path(__file__).resolve().parents[1]
@@ -47,7 +47,7 @@ def test_a_row_and_its_sound_are_what_the_channel_makes_of_the_draws(corpus, tmp
     """The whole way again by hand, from the row's key alone."""
     simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--seed", "3")
     rows = read_rows(tmp_path / "out" / "train.jsonl")
-    utterances = select(corpus).kept
+    utterances = [one for _, one in select(Request(corpus), tmp_path / "plan.sqlite").utterances()]
     assert [row["key"] for row in rows] == [u.key for u in utterances]
     by_key = {u.key: u for u in utterances}
     for row in rows:

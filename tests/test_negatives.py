@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
 from made_sound import tree
 
 from data import negatives
-from data.negatives import CADENCES, DIGITS, dtmf, make_negatives
+from data.corpora import Utterance
+from data.negatives import CADENCES, DIGITS, Negatives, dtmf
 
 # ITU-T Q.23
 Q23 = {
@@ -80,8 +83,12 @@ def test_digits_last_and_pause_as_long_as_q24_asks():
     assert len(times) > 20 and min(times) >= 0.04
 
 
+def made_in(folder: Path, count: int, seed: int) -> list[Utterance]:
+    return list(Negatives(folder, 0.1, seed).made(10 * count))
+
+
 def test_utterances_say_nothing_and_name_nobody(tmp_path):
-    made = make_negatives(tmp_path / "new" / "folder", 30, seed=1)
+    made = made_in(tmp_path / "new" / "folder", 30, seed=1)
     assert len({one.key for one in made}) == len({one.audio for one in made}) == 30
     for one in made:
         assert one.text == "" and one.speaker is None and one.audio.is_absolute()
@@ -93,19 +100,19 @@ def test_utterances_say_nothing_and_name_nobody(tmp_path):
 
 
 def test_a_number_depends_on_seed_and_index_alone(tmp_path):
-    make_negatives(tmp_path / "few", 3, seed=5)
-    make_negatives(tmp_path / "many", 6, seed=5)
-    make_negatives(tmp_path / "other", 3, seed=6)
+    made_in(tmp_path / "few", 3, seed=5)
+    made_in(tmp_path / "many", 6, seed=5)
+    made_in(tmp_path / "other", 3, seed=6)
     few, many, other = (tree(tmp_path / name) for name in ("few", "many", "other"))
     assert few.items() <= many.items() and len(many) == 6
     assert not set(few.values()) & set(other.values()) and len(set(many.values())) == 6
 
 
 def test_a_second_call_mends_and_rewrites_nothing_that_is_whole(tmp_path):
-    made = make_negatives(tmp_path, 4, seed=2)
+    made = made_in(tmp_path, 4, seed=2)
     before, times = tree(tmp_path), [one.audio.stat().st_mtime_ns for one in made]
     made[1].audio.write_bytes(b"RIFF")
-    assert make_negatives(tmp_path, 4, seed=2) == made
+    assert made_in(tmp_path, 4, seed=2) == made
     assert tree(tmp_path) == before
     assert [made[i].audio.stat().st_mtime_ns for i in (0, 2, 3)] == [times[i] for i in (0, 2, 3)]
 

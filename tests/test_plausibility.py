@@ -15,6 +15,7 @@ from data.audio import AudioInfo, read_wideband
 from data.corpora import Utterance
 from data.errors import UserError
 from data.plausibility import FLOOR_DBOV, RULES, choose_rules, header_facts, judge, known, sample_facts, spoken, summary, wanted
+from data.reasons import Reasons
 
 SPEECH = Path(__file__).parents[2] / "shared" / "speech"
 SOUND = ("header", "samples")
@@ -171,7 +172,7 @@ def test_the_last_of_several_changes_holds():
 
 def test_the_summary_has_a_line_a_rule_with_count_range_and_bound():
     rejected = [judge(Utterance("u", Path("a"), "对" * n), RULES, ("text",)) for n in (20, 14, 30)]
-    lines = summary(choose_rules(["no_words=off"]), ("text",), rejected)
+    lines = summary(choose_rules(["no_words=off"]), ("text",), Reasons((why.reason, why.value) for why in rejected))
     assert [line.split(":")[0].strip() for line in lines] == ["leftover_markup", "repeated_character"]
     assert lines[1] == "  repeated_character: 3 rejected, 14 to 30; must be at most 12 times the same character in a row"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from made_sound import make_corpus, tree, voice, write_manifest, write_voice
+from small_split import sounds
 
 from data.audio import read_audio, resample
 from data.errors import UserError
@@ -34,7 +35,7 @@ def test_8_khz_becomes_16_khz_in_the_folder(tmp_path):
     rows = convert(make_corpus(tmp_path / "c", rate=8000), tmp_path / "out" / "train.jsonl")
     assert len(rows) == 12 and rows[3]["speaker"] == "s3" and rows[3]["call"] == "c1"
     for number, row in enumerate(rows):
-        assert sound_of(row).parent == tmp_path / "out" / "wav" / "train"
+        assert sound_of(row).parent.parent == tmp_path / "out" / "shards" / "train"
         samples, rate = soundfile.read(sound_of(row), dtype="int16")
         source, _ = read_audio(tmp_path / "c" / f"{number}.wav")
         assert rate == 16000 and len(samples) == 2 * len(source)
@@ -46,14 +47,14 @@ def test_16_khz_is_referenced_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a relative manifest still gives absolute paths
     rows = convert(Path("c/manifest.jsonl"), tmp_path / "out" / "train.jsonl")
     assert [sound_of(row) for row in rows] == [tmp_path / "c" / f"{n}.wav" for n in range(12)]
-    assert not (tmp_path / "out" / "wav").exists() or not list((tmp_path / "out" / "wav").rglob("*.wav"))
+    assert not sounds(tmp_path / "out")
 
 
 def test_force_copy_copies(tmp_path):
     rows = convert(make_corpus(tmp_path / "c"), tmp_path / "out" / "train.jsonl", "--force_copy")
     for number, row in enumerate(rows):
         copy, source = soundfile.read(sound_of(row))[0], soundfile.read(tmp_path / "c" / f"{number}.wav")[0]
-        assert sound_of(row).parent == tmp_path / "out" / "wav" / "train"
+        assert sound_of(row).parent.parent == tmp_path / "out" / "shards" / "train"
         np.testing.assert_array_equal(copy, source)
 
 
@@ -123,7 +124,7 @@ def test_the_filter_leaves_implausible_utterances_out_of_training(tmp_path, caps
     assert values["silent"] == (-100, -60) and values["copied_text2"] == (4, 3)
     assert values["too_fast"][0] > 20 and values["too_slow"][0] < 0.1
     assert all(reject["line"] and reject["detail"] for reject in rejects.values())
-    wavs = {path.name.split("-")[0] for path in (tmp_path / "o" / "wav" / "train").iterdir()}
+    wavs = {name.split("-")[0] for name in sounds(tmp_path / "o")}
     assert wavs == ({"good", "part"} if copy else {"part"})
     out = capsys.readouterr().out
     assert "1 of 16 marked as annotation errors" in out and "read 16 = kept 2 + rejected 14" in out

@@ -64,14 +64,14 @@ def test_after_real_kills_the_same_command_ends_with_the_same_bytes(many, tmp_pa
     command = command_of(corpus, folder, jobs)
     for least in (50, 400, 800):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(folder.glob("wav/train/*.wav"))) < least:
+        while len(list(folder.glob("shards/train/*/*.wav"))) < least:
             assert process.poll() is None, "it ended before the kill: make the corpus larger"
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (folder / "train.jsonl").exists()
     wait_for_orphans(folder)
-    kept = {path: path.stat().st_mtime_ns for path in folder.glob("wav/train/*.wav")}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("shards/train/*/*.wav")}
     subprocess.run(command, check=True, capture_output=True)
     assert without_paths(tree(folder), folder) == alone
     untouched = sum(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
