@@ -69,13 +69,14 @@ came_through() {    # came_through VERB ROWS.jsonl: all but what is implausible;
 simulate() {    # simulate SPLIT MANIFEST
   [[ -z $2 ]] || prepare simulation "general speech, $1" "$2" "$work/simulated_8k_telephone/$1.jsonl" \
     "$python" data/data_simulation.py --manifest "$2" --split "$1" --output_dir "$work/simulated_8k_telephone" \
-    --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --seed "$SEED" --prompt "$PROMPT" --jobs "$JOBS" --limit $few
+    --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --seed "$SEED" --prompt "$PROMPT" --storage "$STORAGE" \
+    --jobs "$JOBS" --limit $few
 }
 
 convert() {    # convert FOLDER/SPLIT TITLE MANIFEST [option …]
   [[ -z $3 ]] || prepare conversion "$2" "$3" "$work/$1.jsonl" \
     "$python" data/prepare_training_data.py convert --manifest "$3" --output "$work/$1.jsonl" \
-    --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" --limit $few "${@:4}"
+    --filter_annotation_error --prompt "$PROMPT" --storage "$STORAGE" --jobs "$JOBS" --limit $few "${@:4}"
 }
 
 simulate train "$GENERAL_TRAIN"

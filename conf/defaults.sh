@@ -11,6 +11,7 @@
 : "${CHANNEL_PROFILE=default}" # simulated calls: a profile or a mix of conf/telephone_channel.yaml
 : "${SIMULATE=}"               # offline: stage 0 simulates the training speech once; online: training does, anew each
                                # epoch; empty: as dataset_conf.simulate in the YAML files of stages 1 and 2 says
+: "${STORAGE=wav}"            # how stage 0 keeps sound: wav; flac; mu-law: telephone speech as 8 kHz, 8 bit, a quarter
 : "${NOISE_DIR=}"              # noise files, for profiles with noise_snr_db
 : "${NEGATIVE_RATE=0}"         # training utterances without speech, for each that has some: against hallucination
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
@@ -50,3 +51,4 @@
 : "${MASTER_ADDR=}"            # of machine 0
 : "${MASTER_PORT=29500}"       # one machine finds a free port by itself
 : "${JOBS=$(nproc)}"           # processes of stage 0
+: "${ENGINE=local}"            # ray: stage 0 on the cluster that RAY_ADDRESS names

@@ -17,6 +17,7 @@ from data.bandwidth import FULL_SCALE, TELEPHONE_ENDS, bandwidth
 from data.files import sha256_of
 from data.manifest import RATE, fbank_frames, speech_length
 from data.row_checks import not_a_file
+from data.telephone_channel import NARROW
 
 Row = dict[str, Any]
 HEARD = 600.0  # seconds of a file that are listened to: of speech, all; of a mistake, enough
@@ -42,12 +43,17 @@ def listen(path: Path) -> Sound:
         return Sound(path)  # has its own check
     try:
         info = read_info(path)
-        if (info.rate, info.channels) != (RATE, 1):
+        if info.channels != 1 or not (info.rate == RATE or is_mu_law(info)):
             return Sound(path, info)
-        samples, _ = read_audio(path, 0.0, min(HEARD, info.frames / RATE))
+        samples, _ = read_audio(path, 0.0, min(HEARD, info.frames / info.rate))
     except AudioError as error:
         return Sound(path, unusable=str(error))
-    return Sound(path, info, None, clipped_share(samples), bandwidth(samples, RATE))
+    return Sound(path, info, None, clipped_share(samples), bandwidth(samples, info.rate))
+
+
+def is_mu_law(info: AudioInfo) -> bool:
+    """Is it telephone speech as the line brought it? See data/storage.py."""
+    return (info.rate, info.channels, info.subtype) == (NARROW, 1, "ULAW")
 
 
 def clipped_share(samples: np.ndarray) -> float:
@@ -73,14 +79,22 @@ def headers_are_true(row: Row, sound: Sound) -> Iterator[str]:
 
 
 def form_fits(row: Row, sound: Sound) -> Iterator[str]:
-    if sound.info and (sound.info.rate, sound.info.channels) != (RATE, 1):
+    """Sound of 8 kHz needs to say how long it will be at 16."""
+    if sound.info is None or (sound.info.rate, sound.info.channels) == (RATE, 1):
+        return
+    if not (is_mu_law(sound.info) and isinstance(row.get("samples"), int)):
         found = f"{sound.info.rate} Hz, {sound.info.channels} channels"
         yield f"{sound.path}: {found}; must be {RATE} Hz, 1"
 
 
 def lengths_fit(row: Row, sound: Sound) -> Iterator[str]:
-    if sound.info and sound.info.rate == RATE and row["speech_length"] != speech_length(sound.info.frames):
-        yield _wrong_length(row["speech_length"], sound.info.frames)
+    if sound.info is None or not (sound.info.rate == RATE or is_mu_law(sound.info)):
+        return
+    samples = sound.info.frames if sound.info.rate == RATE else row.get("samples")
+    if not isinstance(samples, int) or sound.info.frames not in (samples, -(-samples // 2)):
+        yield f"{sound.path}: {sound.info.frames} samples at {sound.info.rate} Hz are no {samples!r} at {RATE}"
+    elif row["speech_length"] != speech_length(samples):
+        yield _wrong_length(row["speech_length"], samples)
 
 
 def sound_is_unchanged(row: Row, sound: Sound) -> Iterator[str]:
@@ -109,7 +123,7 @@ def bands_fit(row: Row, sound: Sound, folder: str) -> Iterator[str]:
 SOUND_CHECKS = [
     ("sound files can be read", can_be_read),
     ("headers say how much sound there is", headers_are_true),
-    ("sound is 16 kHz mono", form_fits),
+    ("sound is 16 kHz mono, or µ-law of 8 kHz", form_fits),
     ("sound is as long as speech_length says", lengths_fit),
     ("sound of dev and test is what was simulated", sound_is_unchanged),
 ]

@@ -13,7 +13,7 @@ from funasr.models.fun_asr_nano.model import FunASRNano
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from data import audio, prompt
+from data import prompt, storage
 from data.errors import UserError
 from data.online import OnlineChannel
 
@@ -81,7 +81,7 @@ class Utterances(Dataset):
         """(samples,) float32 at 16 kHz."""
         if self.channel:
             return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
-        return audio.read_wideband(prompt.audio_path(row["messages"]))
+        return storage.hear(row)
 
 
 def collate(examples: list[dict]) -> dict:

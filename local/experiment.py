@@ -30,6 +30,7 @@ MACHINE = {
     "MASTER_ADDR",
     "MASTER_PORT",
     "JOBS",
+    "ENGINE",
     "CUDA_VISIBLE_DEVICES",
 }
 ASSIGNMENT = re.compile(r"""^\s*(?::\s+["']?\$\{|export\s+)?([A-Z_][A-Z0-9_]*):?=""")

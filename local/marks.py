@@ -184,7 +184,7 @@ def simulated(experiment: Experiment) -> str:
 
 def data_table(experiment: Experiment) -> Table:
     """What stage 0 depends on."""
-    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "RULES", "MIN_CONFIDENCE"]
+    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "RULES", "MIN_CONFIDENCE", "STORAGE"]
     if experiment.built_in:
         names += [
             f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")

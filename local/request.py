@@ -20,6 +20,8 @@ CHOICES = {
     "SIMULATE": ("", "offline", "online"),
     "CONTROLS": ("0", "1"),
     "DEVICE": ("auto", "cuda", "cpu"),
+    "STORAGE": ("wav", "flac", "mu-law"),
+    "ENGINE": ("local", "ray"),
 }
 NUMBERS = {
     "SEED": 0,

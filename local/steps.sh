@@ -21,7 +21,7 @@ make_built_in_corpora() {
 simulate() {    # simulate SPLIT MANIFEST [option …]: wideband speech over the telephone; dev and test alike for every SEED
   [[ -z $2 ]] || logged "$python" data/data_simulation.py --manifest "$2" --split "$1" \
     --output_dir "$data/simulated_8k_telephone" --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} \
-    --prompt "$PROMPT" --jobs "$JOBS" "${@:3}"
+    --prompt "$PROMPT" --storage "$STORAGE" --engine "$ENGINE" --jobs "$JOBS" "${@:3}"
 }
 
 simulate_train() {    # once and for all, or left clean for the training to do it anew in every epoch
@@ -33,7 +33,7 @@ simulate_train() {    # once and for all, or left clean for the training to do i
 
 convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to 16 kHz
   [[ -z $2 ]] || logged "$python" data/prepare_training_data.py convert --manifest "$2" --output "$data/$1.jsonl" \
-    --filter_annotation_error --prompt "$PROMPT" --jobs "$JOBS" "${@:3}"
+    --filter_annotation_error --prompt "$PROMPT" --storage "$STORAGE" --engine "$ENGINE" --jobs "$JOBS" "${@:3}"
 }
 
 validate() {    # all rows that stage 0 made; its page is to be read and listened to
