@@ -13,6 +13,7 @@ from funasr.register import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from released_form import SMALL, llm_logits, stock_model
+from small_experiment import Look
 from small_stage import CONFIGS, TOP
 from test_packages import PINS
 
@@ -144,3 +145,8 @@ def test_trap_decoding_adapters_are_not_ignored_because_there_are_none(last, giv
     assert llm_logits(given_away.model, batch).equal(llm_logits(last[0], batch))
     before, _ = nano.build(str(released_run.model_dir), released_run.stage(2) / "model.pt", {})
     assert not llm_logits(before.eval(), batch).equal(llm_logits(last[0], batch))
+
+
+def test_trap_folder_of_the_released_form_passes_every_check_before_training(released_run, rows, tmp_path, capsys):
+    passed, printed = Look(tmp_path / "out", released_run.model_dir, rows, capsys)()
+    assert passed and "139 tensors, all of the model's" in printed and "60515 CTC tokens, the blank is 60514" in printed, printed
