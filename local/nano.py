@@ -100,6 +100,9 @@ def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[Fun
     Returns the model and FunASR's resolved settings, among them `tokenizer`, `frontend` and `released`, the path of the
     folder's own weights (None where it has none).
     """
+    folder = Path(model_dir)
+    if folder.is_dir() and not (folder / "configuration.json").is_file():  # FunASR would look for the parts elsewhere
+        raise UserError(f"{model_dir}: has no configuration.json, which names the model's parts: take the whole folder again")
     settings = download_model(model=str(model_dir), device=device)
     if settings.get("model") != STOCK_NAME:
         raise UserError(f"{model_dir}: config.yaml says model: {settings.get('model')}, and {STOCK_NAME} is needed")

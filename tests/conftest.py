@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # models this small lose time to 
 if TYPE_CHECKING:
     import torch
     from funasr import AutoModel
+    from released_run import Run
 
     from local.batches import Featuriser
     from local.nano import FunASRNanoWithCTC
@@ -84,3 +85,13 @@ def examples(rows: list[dict[str, Any]], featuriser: Featuriser) -> list[dict[st
     from local.batches import Utterances
 
     return list(Utterances(rows, featuriser))
+
+
+@pytest.fixture(scope="session")
+def released_run(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]) -> Run:
+    """All three stages, run on a small folder of the released form."""
+    from released_form import write_released
+    from released_run import Run, odd_rows, train_stages
+
+    folder = tmp_path_factory.mktemp("released_run")
+    return train_stages(Run(write_released(folder / "model"), folder, odd_rows(rows, folder)))
