@@ -17,7 +17,7 @@ from pathlib import Path
 
 from data.errors import UserError, describe
 from data.lines import encoding_of, head, numbered_lines
-from data.utterance import BadLine, Reject, Utterance, made_key, times_of
+from data.utterance import BadLine, Reject, Utterance, made_key, times_of, writable
 
 SOUNDS = (".wav", ".flac", ".sph", ".opus", ".ogg", ".mp3")  # of two of one name the earlier: sph2pipe leaves both
 SPEAKERS = re.compile(r"_A(\d+)_B(\d+)")  # in the name of a call of HKUST: who was on which side
@@ -102,10 +102,11 @@ def _utterance(folder: Path, call: str, sound: Path | None, line: str, number: i
         raise BadLine("bad_field", f"does not look like {form.sample!r}")
     if sound is None:
         raise BadLine("no_audio", f"no sound file {call} ({', '.join(SOUNDS)}) lies below {folder}")
+    path = writable(sound.absolute())  # and so is the name of the call, which is the same
     start, end = times_of({"start": found[1], "end": found[2]})
     channel, speaker, text = form.turn(call, found)
     key = made_key(folder.absolute().name, str(sound.relative_to(folder)), start, end, channel)
-    return Utterance(key, sound.absolute(), text, start, end, channel, speaker or None, call, number)
+    return Utterance(key, path, text, start, end, channel, speaker or None, call, number)
 
 
 # --- files -----------------------------------------------------------------------------------------------

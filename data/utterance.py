@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 LATEST = 1e6  # seconds, eleven days: no recording lasts longer
+CHANNELS = 1024  # no file has more
 # What can stand neither in a UTF-8 file nor in a path.
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
@@ -58,7 +59,8 @@ class BadLine(Exception):
 
     def reject(self, where: str, line: int, key: str | None = None, text: str | None = None, call: str | None = None) -> Reject:
         """The reject that the line becomes; `where` is the place that a person would look at."""
-        return Reject(key, line, self.reason, f"{where}: {self.detail}", text, call, self.value, self.bound)
+        detail = _UNWRITABLE.sub("\ufffd", f"{where}: {self.detail}")
+        return Reject(key, line, self.reason, detail, text, call and _UNWRITABLE.sub("\ufffd", call), self.value, self.bound)
 
 
 def string_of(fields: dict[str, Any], *names: str) -> str | None:
@@ -105,7 +107,7 @@ def times_of(fields: dict[str, Any], start: str = "start", end: str = "end") -> 
 def channel_of(fields: dict[str, Any]) -> int | None:
     """A channel, counted from 0."""
     value = number_of(fields, "channel")
-    if value is not None and (value < 0 or not value.is_integer()):
+    if value is not None and not (0 <= value < CHANNELS and value.is_integer()):
         raise BadLine("bad_field", f"'channel' is not a number counted from 0: {shown(fields['channel'])}")
     return None if value is None else int(value)
 
@@ -116,7 +118,14 @@ def audio_of(folder: Path, source: str | None, name: str) -> Path:
         raise BadLine("no_audio", f"has no {name} with the path of a sound file")
     if "://" in source:
         raise BadLine("remote_audio", f"its sound lies at {source}; download it and give the path")
-    return (folder / source).absolute()
+    return writable((folder / source).absolute())
+
+
+def writable(path: Path) -> Path:
+    """The path, where it can stand in a row. A file system takes names that are no text."""
+    if _UNWRITABLE.search(str(path)):
+        raise BadLine("bad_field", f"its sound lies at {path}, whose name is no UTF-8; rename it")
+    return path
 
 
 def made_key(corpus: str, source: str, start: float | None, end: float | None, channel: int | None) -> str:

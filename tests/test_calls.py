@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -239,3 +240,14 @@ def test_an_empty_dialog_and_a_call_without_sound(tmp_path):
     (tmp_path / "b.txt").touch()
     items = list(read_corpus(tmp_path))
     assert [type(item) for item in items] == [Reject] and items[0].reason == "no_audio"
+
+
+def test_a_name_that_is_no_text_costs_its_lines_alone(tmp_path):
+    """File systems take any bytes as a name; rows of JSON do not."""
+    for name in (b"good", b"odd\xff"):
+        sound = os.fsdecode(os.path.join(os.fsencode(tmp_path), name + b".wav"))
+        soundfile.write(sound, np.zeros(8000, np.int16), 8000, format="WAV")
+        Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name + b".txt"))).write_text("0.10 0.50 A: 好\n", encoding="utf-8")
+    good, odd = read_corpus(tmp_path)
+    assert isinstance(good, Utterance) and isinstance(odd, Reject)
+    assert "whose name is no UTF-8; rename it" in odd.detail and odd.detail.encode()

@@ -73,6 +73,7 @@ def test_digits_are_a_key_and_blank_lines_are_no_lines(tmp_path):
         ({"end": 0}, "bad_times"),
         ({"end": 1e308}, "bad_times"),
         ({"channel": -1}, "bad_field"),
+        ({"channel": 1e30}, "bad_field"),
         ({"channel": 0.5}, "bad_field"),
         ({"channel": True}, "bad_field"),
         ({"channel": "left"}, "bad_field"),
