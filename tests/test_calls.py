@@ -245,8 +245,8 @@ def test_an_empty_dialog_and_a_call_without_sound(tmp_path):
 def test_a_name_that_is_no_text_costs_its_lines_alone(tmp_path):
     """File systems take any bytes as a name; rows of JSON do not."""
     for name in (b"good", b"odd\xff"):
-        sound = os.fsdecode(os.path.join(os.fsencode(tmp_path), name + b".wav"))
-        soundfile.write(sound, np.zeros(8000, np.int16), 8000, format="WAV")
+        soundfile.write(tmp_path / "a.wav", np.zeros(8000, np.int16), 8000)
+        os.rename(tmp_path / "a.wav", os.fsdecode(os.path.join(os.fsencode(tmp_path), name + b".wav")))
         Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name + b".txt"))).write_text("0.10 0.50 A: 好\n", encoding="utf-8")
     good, odd = read_corpus(tmp_path)
     assert isinstance(good, Utterance) and isinstance(odd, Reject)
