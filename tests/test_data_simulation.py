@@ -265,3 +265,28 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     )
     assert done.returncode == 1 and "disk full" in done.stderr and "Traceback" not in done.stderr
     assert os.listdir(tmp_path) == ["a.wav"]
+
+
+# --- shards -------------------------------------------------------------------------------------------
+
+
+def test_shards_one_by_one_and_then_together_are_what_one_run_makes(tmp_path, capsys):
+    """As the tasks of a Slurm array, and the command that puts them together; the manifest is read once for all tasks."""
+    corpus = make_corpus(tmp_path / "corpus", count=40)
+    once = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--num_shards", "3")
+    (tmp_path / "out").rename(tmp_path / "once")
+    for shard in ("2", "0", "1"):
+        simulate_corpus(corpus, tmp_path / "out", "--num_shards", "3", "--shard", shard)
+        assert f"shard {shard} of 3: read " in capsys.readouterr().out
+    plan = (tmp_path / "out" / ".plan" / "train.sqlite").stat()
+    assert not (tmp_path / "out" / "train.jsonl").exists()
+    together = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--num_shards", "3")
+    assert "3 of 3 shards are there" in capsys.readouterr().out
+    assert (tmp_path / "out" / ".plan" / "train.sqlite").stat().st_mtime_ns == plan.st_mtime_ns
+    assert together == once
+
+
+@pytest.mark.parametrize("wrong", [["--shard", "0"], ["--num_shards", "3", "--shard", "3"]])
+def test_a_shard_that_there_is_not_is_one_line(corpus, tmp_path, wrong):
+    with pytest.raises(UserError, match="give --num_shards N too, and a shard from 0 to N-1"):
+        simulate_corpus(corpus, tmp_path / "out", *wrong)
