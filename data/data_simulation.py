@@ -33,6 +33,7 @@ from data.conversion import Converter
 from data.corpora import Utterance
 from data.errors import UserError, run
 from data.files import sha256_of
+from data.make_split import job_of, make_split, plan_split
 from data.negatives import Negatives
 from data.one_call import carry_file
 from data.one_core import settle_on_one_core
@@ -124,7 +125,8 @@ def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
     rules = choose_rules(args.rule) if args.split == "train" else ()
     negatives = Negatives(folder / "negatives", args.negative_rate, args.seed) if args.negative_rate else None
     request = Request(args.manifest, True, rules, args.format, args.min_confidence, False, args.limit, negatives)
-    plan = options.plan_of(args, request, folder, args.split)
+    means = options.means(args)
+    plan = plan_split(request, folder, args.split, means)
     simulator = Simulator(mix, args.seed, _pool(plan, mix, args.manifest), noises)
     settings = {"conversion": conversion.VERSION, "copy": False} if args.online else _settings(simulator, plan)
     split = Split(folder, args.split, settings | options.stored(args), args.prompt)
@@ -133,7 +135,7 @@ def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
         work: Work = Clean(Converter(measured=wanted(rules), form=args.storage))
     else:
         work = Offline(simulator, wanted(rules), args.storage, hashed=args.split != "train")
-    options.make(args, split, plan, work, rules)
+    print(make_split(job_of(split, plan, work, rules, means), means))
     return 0
 
 

@@ -8,13 +8,8 @@ from pathlib import Path
 from data.corpora import FORMATS
 from data.engines import ENGINES, available_cores
 from data.errors import UserError
-from data.forecast import forecast
-from data.make_split import Means, make_split
-from data.plan import Plan
-from data.plausibility import RULES, Rules
-from data.selection import Request, planned, select
-from data.shards import Job, Work, usual_count
-from data.split import Split
+from data.make_split import Means
+from data.plausibility import RULES
 from data.storage import FORMS, WAV
 
 
@@ -39,27 +34,16 @@ def add_shared(parser: argparse.ArgumentParser) -> None:
                         help="make this shard alone, 0 to N-1, as one task of an array; then the same without --shard")
 
 
-def plan_of(args: argparse.Namespace, request: Request, folder: Path, name: str) -> Plan:
-    """The plan of a split, with what was found in the text on stdout. Raises UserError for a shard that there is not."""
+def means(args: argparse.Namespace) -> Means:
+    """How a split is to be made. Raises UserError for a shard that there is not."""
     if args.shard is not None and not (args.num_shards and args.shard < args.num_shards):
         raise UserError(f"--shard {args.shard}: give --num_shards N too, and a shard from 0 to N-1")
-    if args.shard is not None and request.halved:
-        raise UserError("--shard goes with one output: with --split_test there are two")
-    path = folder / ".plan" / f"{name}.sqlite"
-    plan = select(request, path) if args.shard is None else planned(request, path)
-    print("\n".join(plan.facts()["summary"]))
-    return plan
+    return Means(args.engine, args.jobs, args.num_shards, args.shard)
 
 
 def stored(args: argparse.Namespace) -> dict[str, str]:
     """The form in which sound is kept, as a setting of a split."""
     return {} if args.storage == WAV else {"storage": args.storage}
-
-
-def make(args: argparse.Namespace, split: Split, plan: Plan, work: Work, rules: Rules) -> None:
-    """Make a split as the options want it, and say what came of it."""
-    job = Job(split, plan, work, args.num_shards or usual_count(plan.kept()), rules)
-    print(make_split(job, forecast(plan, work.size), Means(args.engine, args.jobs, args.shard)))
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from data import conversion, options, prompt
 from data.conversion import Converter
 from data.errors import UserError, run
+from data.make_split import job_of, make_split, plan_split
 from data.plausibility import Rules, choose_rules, wanted
 from data.selection import Request
 from data.split import Split
@@ -55,14 +56,18 @@ def _convert(args: argparse.Namespace) -> int:
         options.refuse_same(args.output, args.split_test)
     rules, halved = _rules(args), args.split_test is not None
     request = Request(args.manifest, args.filter_annotation_error, rules, args.format, args.min_confidence, halved, args.limit)
-    plan = options.plan_of(args, request, args.output.parent, args.output.stem)
+    means = options.means(args)
+    if halved and means.shard is not None:
+        raise UserError("--shard goes with one output: with --split_test there are two")
+    plan = plan_split(request, args.output.parent, args.output.stem, means)
     parts = [plan, plan.other_half()] if halved else [plan]
     if not all(part.kept() for part in parts):
         raise UserError(f"{args.manifest}: has too few calls to make dev and test of them; give a test manifest")
     settings = {"conversion": conversion.VERSION, "copy": args.force_copy} | options.stored(args)
     for output, part in zip(outputs, parts, strict=True):
         split = Split(output.parent, output.stem, settings, args.prompt)
-        options.make(args, split, part, Converter(args.force_copy, wanted(rules), args.storage), rules)
+        work = Converter(args.force_copy, wanted(rules), args.storage)
+        print(make_split(job_of(split, part, work, rules, means), means))
     return 0
 
 

@@ -8,23 +8,20 @@ the sound.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from data.audio import AudioInfo
 from data.corpora import Reject, Utterance
-from data.errors import UserError
-from data.files import TEMPORARY
+from data.held_folder import held, put_in_place
 from data.manifest import RATE, row
 from data.plan import HASHES, Plan, as_row
 from data.plausibility import Rules, judge, known, wanted
@@ -33,8 +30,8 @@ from data.split import REJECTED, RETRY, Record, Split
 
 USUAL, MOST = 128, 1024  # utterances of a shard, until there are so many shards; then they grow
 ROWS, REJECTS, RECORDS, STATS = "rows.tsv", "rejected.tsv", "records.jsonl", "stats.json"
-PATIENCE = 30.0  # seconds: the workers of a killed run notice by themselves
 _NAME = re.compile(r"(\d+)-of-(\d+)")
+
 
 class Work(Protocol):
     """Makes the sound of one utterance; sent once to every worker."""
@@ -110,13 +107,13 @@ def make_shard(job: Job, number: int) -> Made:
     ticket = job.ticket(tasks, rejects, folder)
     if _is_whole(folder, ticket):
         return read_stats(folder)
-    with _held(folder.with_name(f".{folder.name}{TEMPORARY}")) as room:
+    with held(folder) as room:
         made, again = _build(job, tasks, rejects, _earlier(job, number), room, folder)
         sizes = {name: (room / name).stat().st_size for name in (ROWS, REJECTS, RECORDS)}
         stats = asdict(made) | {"again": again, "sizes": sizes, "ticket": ticket}
         (room / STATS).write_text(json.dumps(stats), encoding="utf-8")
         job.split.jsonl.unlink(missing_ok=True)  # its rows are of sounds that are about to go
-        _put_in_place(room, folder)
+        put_in_place(room, folder)
     return made
 
 
@@ -246,68 +243,6 @@ def _row(split: Split, utterance: Utterance, record: Record, place: Path) -> dic
     audio = (place / record["file"]).absolute() if "file" in record else utterance.audio
     fields = row(utterance.key, audio, utterance.text, record["samples"], split.prompt, utterance.speaker, utterance.call)
     return fields | record.get("row", {})
-
-
-# --- folders --------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _held(room: Path) -> Iterator[Path]:
-    """An empty folder that no other process has meanwhile; it is gone afterwards, unless it got another name."""
-    deadline = time.monotonic() + PATIENCE
-    while (descriptor := _take(room)) is None:
-        if time.monotonic() > deadline:
-            raise UserError(f"{room}: another run is at work here; wait for it")
-        time.sleep(0.1)
-    try:
-        _empty(room)
-        yield room
-    finally:
-        if _is_of(descriptor, room):
-            shutil.rmtree(room, ignore_errors=True)
-        os.close(descriptor)
-
-
-def _take(room: Path) -> int | None:
-    """A lock on the folder itself, which goes with its process. None while another one has it."""
-    room.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(room, os.O_RDONLY)
-    except FileNotFoundError:  # its holder has just given it its name
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_of(descriptor, room):
-            return descriptor
-    except BlockingIOError:
-        pass
-    os.close(descriptor)
-    return None
-
-
-def _is_of(descriptor: int, room: Path) -> bool:
-    """Is it still the folder of this name? Its holder before may have given it another."""
-    try:
-        return os.fstat(descriptor).st_ino == room.stat().st_ino
-    except FileNotFoundError:
-        return False
-
-
-def _empty(room: Path) -> None:
-    for path in room.iterdir():
-        path.unlink()
-
-
-def _put_in_place(room: Path, folder: Path) -> None:
-    """A folder cannot take the place of a full one: for a moment there is none."""
-    if folder.exists():
-        away = folder.with_name(f".{folder.name}.away{TEMPORARY}")
-        shutil.rmtree(away, ignore_errors=True)
-        os.rename(folder, away)
-        os.rename(room, folder)
-        shutil.rmtree(away)
-    else:
-        os.rename(room, folder)
 
 
 def _give_second_name(path: Path, other: Path) -> None:

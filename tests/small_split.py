@@ -10,14 +10,11 @@ import numpy as np
 
 from data.audio import AudioError, AudioInfo, write_wav
 from data.corpora import Reject, Utterance
-from data.forecast import Forecast
 from data.make_split import Means, make_split
 from data.plan import Plan, drafting
 from data.plausibility import Rules
 from data.shards import Job, Work
 from data.split import Record, Split, file_name, guard
-
-NOTHING = Forecast(0, 0.0, 0, 0.0, True)
 
 
 @dataclass
@@ -73,7 +70,7 @@ def make(
 ) -> tuple[list[str], str]:
     """Make a split of it in folder/out. What the maker was asked for, and the lines that sum it up."""
     maker = Maker([], bad)
-    return maker.asked, make_split(job_of(folder / "out", items, maker, count, **settings), NOTHING, Means())
+    return maker.asked, make_split(job_of(folder / "out", items, maker, count, **settings), Means())
 
 
 def sounds(folder: Path, split: str = "train") -> dict[str, Path]:

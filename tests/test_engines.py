@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from made_sound import make_corpus, tree
-from small_split import NOTHING, Maker, job_of, utterances
+from small_split import Maker, job_of, utterances
 
 from data.corpora import Utterance
 from data.engines import TRIES, local
@@ -44,7 +44,7 @@ class Mortal(Maker):
 def run(folder: Path, jobs: int = 2, **wishes) -> tuple[list[str], set[str]]:
     """Make 60 utterances in 6 shards. The keys of the rows, and the processes that worked."""
     work = Mortal([], notes=str(folder / "notes"), **wishes)
-    make_split(job_of(folder / "out", utterances(folder, 60), work, 6), NOTHING, Means(jobs=jobs))
+    make_split(job_of(folder / "out", utterances(folder, 60), work, 6), Means(jobs=jobs))
     notes = (folder / "notes").read_text(encoding="utf-8").split()
     return [row["key"] for row in read_rows(folder / "out" / "train.jsonl")], set(notes[1::2])
 
@@ -92,10 +92,10 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", hold, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
     with pytest.raises(UserError, match="another run writes here"):
-        make_split(job, NOTHING, Means())
+        make_split(job, Means())
     holder.kill()
     holder.communicate()
-    make_split(job, NOTHING, Means())
+    make_split(job, Means())
 
 
 def test_iterating_stops_the_workers_when_the_caller_stops(tmp_path):
@@ -131,4 +131,4 @@ def test_without_ray_the_user_is_told_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     job = job_of(tmp_path / "out", utterances(tmp_path), Maker([]))
     with pytest.raises(UserError, match="needs Ray: pip install"):
-        make_split(job, NOTHING, Means("ray", 2))
+        make_split(job, Means("ray", 2))

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_split import NOTHING, Maker, job_of, make, sounds, utterances
+from small_split import Maker, job_of, make, sounds, utterances
 
-from data import shards
+from data import held_folder, shards
 from data.audio import AudioInfo
 from data.corpora import Reject, Utterance
 from data.errors import UserError
@@ -112,7 +112,7 @@ def test_a_folder_that_was_moved_keeps_its_sounds_under_their_new_name(tmp_path)
     make(tmp_path, utterances(tmp_path))
     shutil.move(tmp_path / "out", tmp_path / "new" / "out")
     maker = Maker([])
-    make_split(job_of(tmp_path / "new" / "out", utterances(tmp_path), maker), NOTHING, Means())
+    make_split(job_of(tmp_path / "new" / "out", utterances(tmp_path), maker), Means())
     assert maker.asked == [] and str(tmp_path / "new" / "out") in (tmp_path / "new" / "out" / "train.jsonl").read_text("utf-8")
 
 
@@ -158,7 +158,7 @@ class Failing(Maker):
 def test_a_shard_that_cannot_be_finished_leaves_nothing(tmp_path):
     job = job_of(tmp_path / "out", utterances(tmp_path), Failing([]))
     with pytest.raises(OSError, match="No space"):
-        make_split(job, NOTHING, Means())
+        make_split(job, Means())
     assert list((tmp_path / "out" / "shards" / "train").iterdir()) == []
     assert not (tmp_path / "out" / "train.jsonl").exists()
 
@@ -177,7 +177,7 @@ def test_what_a_kill_left_is_swept(tmp_path):
 
 def test_a_shard_that_another_process_holds_is_left_alone(tmp_path, monkeypatch):
     """The lock is on the folder, and goes with its holder."""
-    monkeypatch.setattr(shards, "PATIENCE", 0.0)
+    monkeypatch.setattr(held_folder, "PATIENCE", 0.0)
     job = job_of(tmp_path / "out", utterances(tmp_path), Maker([]))
     room = tmp_path / "out" / "shards" / "train" / ".0000-of-0001.part"
     room.mkdir(parents=True)
@@ -197,13 +197,13 @@ def test_one_shard_at_a_time_and_then_the_rest(tmp_path):
     job = job_of(tmp_path / "out", utterances(tmp_path, 60), maker, count=4)
     read = 0
     for number in (2, 0, 3):
-        line = make_split(job, NOTHING, Means(shard=number))
+        line = make_split(job, Means(shard=number))
         assert line.startswith(f"shard {number} of 4: read ")
         read += int(line.split()[5].rstrip(","))
         assert not (tmp_path / "out" / "train.jsonl").exists()
     asked = len(maker.asked)
     assert asked == read < 60
-    make_split(job, NOTHING, Means())
+    make_split(job, Means())
     assert len(maker.asked) == 60 and keys_of(tmp_path / "out") == [f"u{n}" for n in range(60)]
 
 
@@ -215,7 +215,7 @@ def filtered(folder: Path, *changes: str, speech: float | None = 0.4, texts: dic
     items = [replace(u, text=(texts or {}).get(n, u.text)) for n, u in enumerate(utterances(folder))]
     maker = Maker([], speech=speech)
     job = job_of(folder / "out", items, maker, rules=choose_rules(["too_short=off", *changes]))
-    make_split(job, NOTHING, Means())
+    make_split(job, Means())
     return maker.asked, keys_of(folder / "out"), rejects_of(folder / "out"), sorted(name[:2] for name in sounds(folder / "out"))
 
 
@@ -283,7 +283,7 @@ def test_every_utterance_becomes_a_row_or_a_reject(records, changes):
         work = Claims({u.key: record for u, record in zip(items, records, strict=True)})
         rules = choose_rules(changes)
         try:
-            make_split(job_of(folder, items, work, rules=rules), NOTHING, Means())
+            make_split(job_of(folder, items, work, rules=rules), Means())
             rows = keys_of(folder)
         except UserError:
             rows = []
@@ -302,7 +302,7 @@ def test_the_summary_ends_with_a_line_a_rule(tmp_path):
     items = utterances(tmp_path)
     strict = job_of(tmp_path / "out", items, Maker([], speech=0.4), rules=choose_rules(["too_short=off", "too_fast=3"]))
     with pytest.raises(UserError, match=r"no utterance is left: rejected 5 \(too_fast: 5\)"):
-        make_split(strict, NOTHING, Means())
+        make_split(strict, Means())
     usual = job_of(tmp_path / "out", items, Maker([], speech=0.4), rules=choose_rules(["too_short=off"]))
-    names = [line.split(":")[0].strip() for line in make_split(usual, NOTHING, Means()).splitlines()[1:]]
+    names = [line.split(":")[0].strip() for line in make_split(usual, Means()).splitlines()[1:]]
     assert names == ["outside_file", "too_long", "silent", "too_slow", "too_fast"]
