@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import audio, prompt
 from data.errors import UserError
-from data.online import OnlineChannel
+from data.online import MARK, OnlineChannel
 
 IGNORED = -100  # label of what the LLM does not have to predict
 JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
@@ -57,13 +57,17 @@ class Featuriser:
 class Utterances(Dataset):
     """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process.
 
-    With a channel the sound is clean and goes over another call in every `epoch`.
+    The channel sends what is marked as clean over another call in every `epoch`. The first `own` rows (all, unless said
+    otherwise) are a stage's own, the others are there to be replayed.
     """
 
-    def __init__(self, rows: list[dict], featuriser: Featuriser, channel: OnlineChannel | None = None) -> None:
+    def __init__(
+        self, rows: list[dict], featuriser: Featuriser, channel: OnlineChannel | None = None, own: int | None = None
+    ) -> None:
         self.rows = rows
         self.featuriser = featuriser
         self.channel = channel
+        self.own = len(rows) if own is None else own
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -79,7 +83,7 @@ class Utterances(Dataset):
 
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
-        if self.channel:
+        if row.get("channel") == MARK:
             return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
         return audio.read_wideband(prompt.audio_path(row["messages"]))
 

@@ -81,7 +81,8 @@ class Llm:
 class Dataset:
     """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows.
 
-    `simulate: online` sends the clean training rows of stage 0 over a new call every epoch.
+    `simulate: online` sends the clean training rows of stage 0 over a new call every epoch. `replay_share` of an epoch's
+    utterances come from what the model could do before the stage.
     """
 
     batch_size: int = 8192
@@ -89,12 +90,14 @@ class Dataset:
     num_workers: int = 4
     max_source_length: int = 2000
     simulate: Literal["offline", "online"] = "offline"
+    replay_share: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.batch_size > 0, "dataset_conf.batch_size", "must be positive")
         require(self.batch_size_utts > 0, "dataset_conf.batch_size_utts", "must be positive")
         require(self.num_workers >= 0, "dataset_conf.num_workers", "must not be negative")
         require(self.max_source_length > 0, "dataset_conf.max_source_length", "must be positive")
+        require(0 <= self.replay_share < 1, "dataset_conf.replay_share", "must lie in [0, 1)")
 
 
 @dataclass(frozen=True)

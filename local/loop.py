@@ -13,11 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.errors import UserError
-from local.batches import IGNORED, Utterances, loader, plan, shares, to_device, tokens_of
+from local.batches import IGNORED, Utterances, loader, shares, to_device, tokens_of
 from local.config import StageConfig
 from local.distributed import World
 from local.metrics_log import MetricsLog, clock, describe
 from local.optim import make_optimiser
+from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
 from local.tally import SECONDS_A_FRAME, Tally, memory
 from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, ignore_signals, named, naming_the_batch
@@ -37,7 +38,7 @@ class Loop:
         log: MetricsLog | None,
         story: Path | None = None,
     ) -> None:
-        if not data.rows:
+        if not data.own:
             raise UserError("no utterance is left to train on: left_out.jsonl and stage 0's rejected/ say why")
         self.model, self.data, self.config, self.world, self.log = model, data, config, world, log
         self.costs = [tokens_of(row) for row in data.rows]
@@ -56,8 +57,7 @@ class Loop:
 
     def _groups(self, epoch: int) -> list[list[list[int]]]:
         """The epoch's batches, `accum_grad` of them an update; the last update takes what is left."""
-        conf = self.config.dataset_conf
-        batches = plan(self.costs, conf.batch_size, conf.batch_size_utts, self.config.seed, epoch)
+        batches = plan_epoch(self.costs, self.data.own, self.config, epoch)
         size = self.config.train_conf.accum_grad
         return [batches[begin : begin + size] for begin in range(0, len(batches), size)]
 
