@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from data import audio, prompt
 from data.errors import UserError
 from data.online import MARK, OnlineChannel
+from local.specaug import SpecAugment
 
 IGNORED = -100  # label of what the LLM does not have to predict
 JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
@@ -58,16 +59,22 @@ class Utterances(Dataset):
     """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process.
 
     The channel sends what is marked as clean over another call in every `epoch`. The first `own` rows (all, unless said
-    otherwise) are a stage's own, the others are there to be replayed.
+    otherwise) are a stage's own, the others are there to be replayed. What `specaug` hides is other in every epoch too.
     """
 
     def __init__(
-        self, rows: list[dict], featuriser: Featuriser, channel: OnlineChannel | None = None, own: int | None = None
+        self,
+        rows: list[dict],
+        featuriser: Featuriser,
+        channel: OnlineChannel | None = None,
+        own: int | None = None,
+        specaug: SpecAugment | None = None,
     ) -> None:
         self.rows = rows
         self.featuriser = featuriser
         self.channel = channel
         self.own = len(rows) if own is None else own
+        self.specaug = specaug
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -79,7 +86,10 @@ class Utterances(Dataset):
             samples = self._sound(row)
         except UserError as error:
             return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
-        return self.featuriser(row["messages"], torch.from_numpy(samples))
+        example = self.featuriser(row["messages"], torch.from_numpy(samples))
+        if self.specaug:
+            example["speech"] = self.specaug(example["speech"], len(samples), row["key"], self.epoch)
+        return example
 
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""

@@ -23,6 +23,8 @@ from data.errors import UserError, run
 from data.spelling import nearest
 from local.typed_yaml import build_section, put, read_yaml, require
 
+CALL_FRAME_MS = 20  # what a call loses, it loses in frames of this length
+MELS = 80
 GROUPS = ("audio_encoder", "audio_adaptor", "ctc_decoder", "ctc", "lora")
 
 
@@ -98,6 +100,28 @@ class Dataset:
         require(self.num_workers >= 0, "dataset_conf.num_workers", "must not be negative")
         require(self.max_source_length > 0, "dataset_conf.max_source_length", "must be positive")
         require(0 <= self.replay_share < 1, "dataset_conf.replay_share", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class SpecAugConf:
+    """What `specaug` hides of an utterance. Both ends of a range can be drawn; times in ms, whole frames of a call."""
+
+    time_masks_per_second: float = 1.0
+    time_mask_ms: list[int] = field(default_factory=lambda: [20, 200])
+    num_freq_mask: int = 2
+    freq_mask_width_range: list[int] = field(default_factory=lambda: [0, 10])
+
+    def __post_init__(self) -> None:
+        require(self.time_masks_per_second >= 0, "specaug_conf.time_masks_per_second", "must not be negative")
+        whole = all(ms % CALL_FRAME_MS == 0 for ms in self.time_mask_ms) and _is_range(self.time_mask_ms, least=CALL_FRAME_MS)
+        require(whole, "specaug_conf.time_mask_ms", f"must be two multiples of {CALL_FRAME_MS}, the smaller one first")
+        require(self.num_freq_mask >= 0, "specaug_conf.num_freq_mask", "must not be negative")
+        bins = _is_range(self.freq_mask_width_range, least=0) and self.freq_mask_width_range[1] < MELS
+        require(bins, "specaug_conf.freq_mask_width_range", f"must be two numbers below {MELS}, the smaller one first")
+
+
+def _is_range(ends: list[int], least: int) -> bool:
+    return len(ends) == 2 and least <= ends[0] <= ends[1]
 
 
 @dataclass(frozen=True)
@@ -185,6 +209,8 @@ class StageConfig:
     ctc_weight: float = 0.0
     detach_ctc_decoder: bool = False
     dataset_conf: Dataset = field(default_factory=Dataset)
+    specaug: Literal["SpecAugLFR"] | None = None
+    specaug_conf: SpecAugConf = field(default_factory=SpecAugConf)
     optim: Literal["adamw"] = "adamw"
     scheduler: Literal["warmupcosine"] = "warmupcosine"
     gate: Gate = field(default_factory=Gate)

@@ -35,6 +35,7 @@ from local.distributed import World
 from local.loop import Loop
 from local.metrics_log import MetricsLog, describe
 from local.nano import build
+from local.specaug import SpecAugment
 from local.watchdog import RESUMABLE, Stopped
 
 
@@ -72,7 +73,8 @@ class Stage:
         featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
         self.rows = replay.read(arguments.train, arguments.replay, config)
         channel = replay.channel_of(arguments.train, arguments.replay, self.rows)
-        self.train_data = Utterances(self.rows.all, featuriser, channel, len(self.rows.own))
+        specaug = SpecAugment(config.specaug_conf, config.seed) if config.specaug else None
+        self.train_data = Utterances(self.rows.all, featuriser, channel, len(self.rows.own), specaug)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
         self.states = resume.Generations(self.folder)
