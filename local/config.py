@@ -126,14 +126,19 @@ def _is_range(ends: list[int], least: int) -> bool:
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW."""
+    """AdamW. `group_lr` gives single parameter groups another rate than `lr`."""
 
     lr: float
+    group_lr: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "optim_conf.lr", "must be positive")
+        for group, rate in self.group_lr.items():
+            if group not in GROUPS:
+                raise UserError(f"optim_conf.group_lr: no group is called {group!r}{nearest(group, GROUPS)}")
+            require(rate > 0, f"optim_conf.group_lr.{group}", "must be positive")
         require(self.weight_decay >= 0, "optim_conf.weight_decay", "must not be negative")
         in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim_conf.betas", "must be two numbers in [0, 1)")
@@ -225,6 +230,8 @@ class StageConfig:
         require(min(weights) >= 0 < max(weights), "llm_weight, ctc_weight", "must be ≥ 0 and not both zero")
         ctc_has_loss = "ctc" not in trained or self.ctc_weight > 0
         require(ctc_has_loss, "ctc_weight", "must be positive to train the CTC decoder")
+        for group in self.optim_conf.group_lr:
+            require(group in trained, f"optim_conf.group_lr.{group}", f"is of a group that this stage does not train ({found})")
         reaches = self.llm_weight > 0 or "audio_encoder" not in trained or not self.detach_ctc_decoder
         require(reaches, "detach_ctc_decoder", "must be false: no gradient would reach the audio encoder")
 

@@ -42,9 +42,10 @@ class Loop:
             raise UserError("no utterance is left to train on: left_out.jsonl and stage 0's rejected/ say why")
         self.model, self.data, self.config, self.world, self.log = model, data, config, world, log
         self.costs = [tokens_of(row) for row in data.rows]
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self.trained = list(trained.values())
         self.updates = sum(len(self._groups(epoch)) for epoch in range(1, config.train_conf.max_epoch + 1))
-        self.optimiser, self.schedule = make_optimiser(self.trained, config, self.updates)
+        self.optimiser, self.schedule = make_optimiser(trained.items(), config, self.updates)
         self.parallel = DistributedDataParallel(model) if world.size > 1 else model
         self.weights = {"llm": config.llm_weight, "ctc": config.ctc_weight}
         self.update = 0
