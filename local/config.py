@@ -51,6 +51,17 @@ class Freeze:
 
 
 @dataclass(frozen=True)
+class Encoder(Freeze):
+    """`activation_checkpoint` saves memory: each layer is computed anew in the backward pass."""
+
+    activation_checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        of_use = not (self.freeze and self.activation_checkpoint)
+        require(of_use, "audio_encoder_conf.activation_checkpoint", "saves nothing in an encoder that is frozen: set it to false")
+
+
+@dataclass(frozen=True)
 class Lora:
     """Low-rank adapters W + alpha/r * B A on the LLM's projections, kept in fp32."""
 
@@ -203,7 +214,7 @@ class StageConfig:
     """All settings of one stage, in the order of the YAML files."""
 
     stage: Stage
-    audio_encoder_conf: Freeze
+    audio_encoder_conf: Encoder
     audio_adaptor_conf: Freeze
     ctc_decoder_conf: Freeze
     optim_conf: Optim

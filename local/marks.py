@@ -22,6 +22,7 @@ from local.fingerprint import Table
 MODEL_PARTS = ("config.yaml", "model.pt")
 NO_MATTER = (  # to the tensors that come out
     "gate.",
+    "audio_encoder_conf.activation_checkpoint",
     "dataset_conf.num_workers",
     "train_conf.log_interval",
     "train_conf.save_interval",
