@@ -157,8 +157,8 @@ class Loop:
         return contextlib.nullcontext() if gradients or self.world.size == 1 else self.parallel.no_sync()
 
     def _precision(self) -> contextlib.AbstractContextManager:
-        """bf16 arithmetic over fp32 weights on a GPU that has it."""
-        return torch.autocast("cuda", torch.bfloat16, enabled=self.model.llm_dtype == "bf16")
+        """bf16 arithmetic over fp32 weights where the model asks for it: on a GPU that has it."""
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.model.llm_dtype == "bf16")
 
     def _count(self, group: list[list[int]], losses: dict[str, float]) -> None:
         """Add an update to what the next line will tell. Raises UserError after too many bad ones."""
