@@ -43,7 +43,7 @@ def read(train: Path, replay: Path | None, config: StageConfig) -> TrainingRows:
     rows = choose(read_rows(train), read_rows(replay) if replay else [], config)
     check_simulated(rows.own, online, train)
     if replay and not rows.others:
-        raise UserError(f"{replay}: no utterance is left to replay: left_out.jsonl says why")
+        raise UserError(f"{replay}: no utterance is left to replay, the last is left out for {rows.left_out[-1]['reason']}")
     if online and any(map(_is_clean, rows.others)):
         raise UserError(f"{replay}: is to be simulated in training, as {train} is: only one of them can be")
     return rows

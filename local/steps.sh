@@ -69,7 +69,8 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
     launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
   fi
   "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $?
+    ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
+    "${words[@]:1}" || stopped_with $?
 }
 
 stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torchrun makes 1 of that
