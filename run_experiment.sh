@@ -66,10 +66,9 @@ trap 'echo "interrupted in $doing; the same command goes on from there" >&2; exi
 stage_0() {
   log=$data/stage0.log
   [[ -z $MINI_GENERAL_TRAIN ]] || make_built_in_corpora
-  if [[ $INIT == trained ]]; then
-    simulate_train
-    simulate dev "$GENERAL_DEV"
-  fi
+  if reads simulated_8k_telephone/train; then simulate_train; fi
+  if reads simulated_8k_telephone/dev; then simulate dev "$GENERAL_DEV"; fi
+  if reads general_16k/train; then convert_general_train; fi
   simulate test "$GENERAL_TEST"
   convert general_16k/test "$GENERAL_TEST"    # the guard: the wideband speech as it is
   convert real_8k_telephone/train "$CALLS_TRAIN" ${RULES:+--rule $RULES}
@@ -105,7 +104,7 @@ stage_3() {
 
 stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start, but on the clean wideband speech
   local folder=$OUTPUT_ROOT/exp/controls/stage1_clean
-  convert general_16k/train "$GENERAL_TRAIN"
+  convert_general_train
   train 1 "$folder" released general_16k/train simulated_8k_telephone/dev
   score "$folder" "$folder/model.pt"
 }

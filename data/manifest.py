@@ -29,6 +29,11 @@ def speech_length(samples: int) -> int:
     return -(-fbank_frames(samples) // LFR_STEP)
 
 
+def hours(rows: Iterable[dict[str, Any]]) -> float:
+    """Of sound, to the frame."""
+    return sum(row["speech_length"] for row in rows) * LFR_STEP * SHIFT / RATE / 3600
+
+
 def fbank_frames(samples: int) -> int:
     """Frames of 10 ms, the unit in which FunASR's own tool counts."""
     return 1 + max(0, samples - WINDOW) // SHIFT if samples else 0

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import prompt, storage
 from data.errors import UserError
-from data.online import OnlineChannel
+from data.online import MARK, OnlineChannel
+from local.specaug import SpecAugment
 
 IGNORED = -100  # label of what the LLM does not have to predict
 JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
@@ -57,13 +58,23 @@ class Featuriser:
 class Utterances(Dataset):
     """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process.
 
-    With a channel the sound is clean and goes over another call in every `epoch`.
+    The channel sends what is marked as clean over another call in every `epoch`. The first `own` rows (all, unless said
+    otherwise) are a stage's own, the others are there to be replayed. What `specaug` hides is other in every epoch too.
     """
 
-    def __init__(self, rows: list[dict], featuriser: Featuriser, channel: OnlineChannel | None = None) -> None:
+    def __init__(
+        self,
+        rows: list[dict],
+        featuriser: Featuriser,
+        channel: OnlineChannel | None = None,
+        own: int | None = None,
+        specaug: SpecAugment | None = None,
+    ) -> None:
         self.rows = rows
         self.featuriser = featuriser
         self.channel = channel
+        self.own = len(rows) if own is None else own
+        self.specaug = specaug
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -75,11 +86,14 @@ class Utterances(Dataset):
             samples = self._sound(row)
         except UserError as error:
             return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
-        return self.featuriser(row["messages"], torch.from_numpy(samples))
+        example = self.featuriser(row["messages"], torch.from_numpy(samples))
+        if self.specaug:
+            example["speech"] = self.specaug(example["speech"], len(samples), row["key"], self.epoch)
+        return example
 
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
-        if self.channel:
+        if row.get("channel") == MARK:
             return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
         return storage.hear(row)
 

@@ -23,6 +23,8 @@ from data.errors import UserError, run
 from data.spelling import nearest
 from local.typed_yaml import build_section, put, read_yaml, require
 
+CALL_FRAME_MS = 20  # what a call loses, it loses in frames of this length
+MELS = 80
 GROUPS = ("audio_encoder", "audio_adaptor", "ctc_decoder", "ctc", "lora")
 
 
@@ -46,6 +48,17 @@ class Freeze:
     """`freeze` of one module; `ctc_decoder_conf.freeze` holds for the CTC output layer too."""
 
     freeze: bool
+
+
+@dataclass(frozen=True)
+class Encoder(Freeze):
+    """`activation_checkpoint` saves memory: each layer is computed anew in the backward pass."""
+
+    activation_checkpoint: bool = False
+
+    def __post_init__(self) -> None:
+        of_use = not (self.freeze and self.activation_checkpoint)
+        require(of_use, "audio_encoder_conf.activation_checkpoint", "saves nothing in an encoder that is frozen: set it to false")
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,8 @@ class Llm:
 class Dataset:
     """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows.
 
-    `simulate: online` sends the clean training rows of stage 0 over a new call every epoch.
+    `simulate: online` sends the clean training rows of stage 0 over a new call every epoch. `replay_share` of an epoch's
+    utterances come from what the model could do before the stage.
     """
 
     batch_size: int = 8192
@@ -89,24 +103,53 @@ class Dataset:
     num_workers: int = 4
     max_source_length: int = 2000
     simulate: Literal["offline", "online"] = "offline"
+    replay_share: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.batch_size > 0, "dataset_conf.batch_size", "must be positive")
         require(self.batch_size_utts > 0, "dataset_conf.batch_size_utts", "must be positive")
         require(self.num_workers >= 0, "dataset_conf.num_workers", "must not be negative")
         require(self.max_source_length > 0, "dataset_conf.max_source_length", "must be positive")
+        require(0 <= self.replay_share < 1, "dataset_conf.replay_share", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class SpecAugConf:
+    """What `specaug` hides of an utterance. Both ends of a range can be drawn; times in ms, whole frames of a call."""
+
+    time_masks_per_second: float = 1.0
+    time_mask_ms: list[int] = field(default_factory=lambda: [20, 200])
+    num_freq_mask: int = 2
+    freq_mask_width_range: list[int] = field(default_factory=lambda: [0, 10])
+
+    def __post_init__(self) -> None:
+        require(self.time_masks_per_second >= 0, "specaug_conf.time_masks_per_second", "must not be negative")
+        whole = all(ms % CALL_FRAME_MS == 0 for ms in self.time_mask_ms) and _is_range(self.time_mask_ms, least=CALL_FRAME_MS)
+        require(whole, "specaug_conf.time_mask_ms", f"must be two multiples of {CALL_FRAME_MS}, the smaller one first")
+        require(self.num_freq_mask >= 0, "specaug_conf.num_freq_mask", "must not be negative")
+        bins = _is_range(self.freq_mask_width_range, least=0) and self.freq_mask_width_range[1] < MELS
+        require(bins, "specaug_conf.freq_mask_width_range", f"must be two numbers below {MELS}, the smaller one first")
+
+
+def _is_range(ends: list[int], least: int) -> bool:
+    return len(ends) == 2 and least <= ends[0] <= ends[1]
 
 
 @dataclass(frozen=True)
 class Optim:
-    """AdamW."""
+    """AdamW. `group_lr` gives single parameter groups another rate than `lr`."""
 
     lr: float
+    group_lr: dict[str, float] = field(default_factory=dict)
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
 
     def __post_init__(self) -> None:
         require(self.lr > 0, "optim_conf.lr", "must be positive")
+        for group, rate in self.group_lr.items():
+            if group not in GROUPS:
+                raise UserError(f"optim_conf.group_lr: no group is called {group!r}{nearest(group, GROUPS)}")
+            require(rate > 0, f"optim_conf.group_lr.{group}", "must be positive")
         require(self.weight_decay >= 0, "optim_conf.weight_decay", "must not be negative")
         in_range = len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)
         require(in_range, "optim_conf.betas", "must be two numbers in [0, 1)")
@@ -171,7 +214,7 @@ class StageConfig:
     """All settings of one stage, in the order of the YAML files."""
 
     stage: Stage
-    audio_encoder_conf: Freeze
+    audio_encoder_conf: Encoder
     audio_adaptor_conf: Freeze
     ctc_decoder_conf: Freeze
     optim_conf: Optim
@@ -182,6 +225,8 @@ class StageConfig:
     ctc_weight: float = 0.0
     detach_ctc_decoder: bool = False
     dataset_conf: Dataset = field(default_factory=Dataset)
+    specaug: Literal["SpecAugLFR"] | None = None
+    specaug_conf: SpecAugConf = field(default_factory=SpecAugConf)
     optim: Literal["adamw"] = "adamw"
     scheduler: Literal["warmupcosine"] = "warmupcosine"
     gate: Gate = field(default_factory=Gate)
@@ -196,6 +241,8 @@ class StageConfig:
         require(min(weights) >= 0 < max(weights), "llm_weight, ctc_weight", "must be ≥ 0 and not both zero")
         ctc_has_loss = "ctc" not in trained or self.ctc_weight > 0
         require(ctc_has_loss, "ctc_weight", "must be positive to train the CTC decoder")
+        for group in self.optim_conf.group_lr:
+            require(group in trained, f"optim_conf.group_lr.{group}", f"is of a group that this stage does not train ({found})")
         reaches = self.llm_weight > 0 or "audio_encoder" not in trained or not self.detach_ctc_decoder
         require(reaches, "detach_ctc_decoder", "must be false: no gradient would reach the audio encoder")
 

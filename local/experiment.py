@@ -12,6 +12,7 @@ from pathlib import Path
 from data.errors import UserError
 from data.files import write_text
 from data.spelling import nearest
+from local import fingerprint
 
 TOP = Path(__file__).resolve().parents[1]
 BUILT_IN = "conf/mini.sh"
@@ -80,16 +81,22 @@ class Experiment:
 
     def data_rows(self) -> list[Path]:
         """All row files that stage 0 makes in this experiment."""
+        return [self.rows(name) for name in self.data_names()]
+
+    def data_names(self) -> list[str]:
+        """Their names: what is trained on, replayed or scored."""
         names = [f"real_8k_telephone/{split}" for split in ("train", "dev", "test")]
         if not self.released:
             names += ["simulated_8k_telephone/train", "simulated_8k_telephone/dev"]
         if self["GENERAL_TEST"]:
             names += ["simulated_8k_telephone/test", "general_16k/test"]
-        return [self.rows(name) for name in names]
+        replayed = map(self.replays, ("3",) if self.released else STAGE_FILES)
+        return list(dict.fromkeys([*names, *filter(None, replayed)]))
 
     def corpora(self) -> list[str]:
         """The variables whose corpora stage 0 reads."""
-        general = ["GENERAL_TEST"] if self.released else ["GENERAL_TRAIN", "GENERAL_DEV", "GENERAL_TEST"]
+        general = ["GENERAL_TRAIN"] if not self.released or self.replays("3") else []
+        general += ["GENERAL_TEST"] if self.released else ["GENERAL_DEV", "GENERAL_TEST"]
         names = [*general, "CALLS_TRAIN", "CALLS_DEV", "CALLS_TEST"]
         return [name for name in names if self[name] or name not in ("GENERAL_TEST", "CALLS_TEST")]
 
@@ -104,6 +111,17 @@ class Experiment:
         if self["SIMULATE"] and stage in ("1", "2"):
             words.append(f"++dataset_conf.simulate={self['SIMULATE']}")
         return words + self[f"STAGE{own}_SET"].split()
+
+    def settings(self, stage: str) -> fingerprint.Table:
+        """A stage's YAML file with the overrides of this experiment; the control has those of stage 1."""
+        file = STAGE_FILES["1" if stage == "control" else stage]
+        return fingerprint.overridden(fingerprint.flatten_yaml(TOP / file), self.overrides(stage))
+
+    def replays(self, stage: str) -> str:
+        """The rows of which a stage replays some: what the model could do before it. Empty where it replays none."""
+        if self.settings(stage).get("dataset_conf.replay_share", "0") == "0":
+            return ""
+        return "simulated_8k_telephone/train" if stage == "3" else "general_16k/train"
 
     def command(self, words: str) -> str:
         """The command line that a message recommends; it works in this output folder."""

@@ -13,11 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.errors import UserError
-from local.batches import IGNORED, Utterances, loader, plan, shares, to_device, tokens_of
+from local.batches import IGNORED, Utterances, loader, shares, to_device, tokens_of
 from local.config import StageConfig
 from local.distributed import World
 from local.metrics_log import MetricsLog, clock, describe
 from local.optim import make_optimiser
+from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
 from local.tally import SECONDS_A_FRAME, Tally, memory
 from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, ignore_signals, named, naming_the_batch
@@ -37,13 +38,14 @@ class Loop:
         log: MetricsLog | None,
         story: Path | None = None,
     ) -> None:
-        if not data.rows:
+        if not data.own:
             raise UserError("no utterance is left to train on: left_out.jsonl and stage 0's rejected/ say why")
         self.model, self.data, self.config, self.world, self.log = model, data, config, world, log
         self.costs = [tokens_of(row) for row in data.rows]
-        self.trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self.trained = list(trained.values())
         self.updates = sum(len(self._groups(epoch)) for epoch in range(1, config.train_conf.max_epoch + 1))
-        self.optimiser, self.schedule = make_optimiser(self.trained, config, self.updates)
+        self.optimiser, self.schedule = make_optimiser(trained.items(), config, self.updates)
         self.parallel = DistributedDataParallel(model) if world.size > 1 else model
         self.weights = {"llm": config.llm_weight, "ctc": config.ctc_weight}
         self.update = 0
@@ -56,8 +58,7 @@ class Loop:
 
     def _groups(self, epoch: int) -> list[list[list[int]]]:
         """The epoch's batches, `accum_grad` of them an update; the last update takes what is left."""
-        conf = self.config.dataset_conf
-        batches = plan(self.costs, conf.batch_size, conf.batch_size_utts, self.config.seed, epoch)
+        batches = plan_epoch(self.costs, self.data.own, self.config, epoch)
         size = self.config.train_conf.accum_grad
         return [batches[begin : begin + size] for begin in range(0, len(batches), size)]
 
@@ -156,8 +157,8 @@ class Loop:
         return contextlib.nullcontext() if gradients or self.world.size == 1 else self.parallel.no_sync()
 
     def _precision(self) -> contextlib.AbstractContextManager:
-        """bf16 arithmetic over fp32 weights on a GPU that has it."""
-        return torch.autocast("cuda", torch.bfloat16, enabled=self.model.llm_dtype == "bf16")
+        """bf16 arithmetic over fp32 weights where the model asks for it: on a GPU that has it."""
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.model.llm_dtype == "bf16")
 
     def _count(self, group: list[list[int]], losses: dict[str, float]) -> None:
         """Add an update to what the next line will tell. Raises UserError after too many bad ones."""

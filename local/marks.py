@@ -22,6 +22,7 @@ from local.fingerprint import Table
 MODEL_PARTS = ("config.yaml", "model.pt")
 NO_MATTER = (  # to the tensors that come out
     "gate.",
+    "audio_encoder_conf.activation_checkpoint",
     "dataset_conf.num_workers",
     "train_conf.log_interval",
     "train_conf.save_interval",
@@ -34,7 +35,7 @@ SCORED = (
     "simulated_8k_telephone/test",
     "general_16k/test",
 )
-UPSTREAM = ("training rows", "dev rows", "the model it starts from")  # what an earlier stage makes
+UPSTREAM = ("training rows", "replayed rows", "dev rows", "the model it starts from")  # what an earlier stage makes
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def decide(experiment: Experiment, name: str) -> Decision:
     gone = [path for path in outputs(experiment, name) + notes_of_checkpoints if not path.is_file()]
     if gone:
         return Decision(
-            "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is gone: made again", notes
+            "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is not there: made now", notes
         )
     return Decision("skip", f"finished {mark['time']}, inputs and settings unchanged: skipped", notes)
 
@@ -153,27 +154,23 @@ def work(experiment: Experiment, name: str) -> Table:
         return data_table(experiment)
     if name == "baseline":
         return {"MODEL": model_digest(experiment)}
-    settings = stage_settings(experiment, name)
+    settings = experiment.settings(name)
     table = {key: value for key, value in settings.items() if not key.startswith(NO_MATTER)}
     corpus = "real_8k_telephone" if name == "3" else "simulated_8k_telephone"
     if name == "control":
         table["GENERAL_TRAIN"] = corpus_digest(experiment, "GENERAL_TRAIN")
     else:
         table["training rows"] = fingerprint.digest(experiment.rows(f"{corpus}/train"))
+    if replayed := experiment.replays(name):
+        table["replayed rows"] = fingerprint.digest(experiment.rows(replayed))
     table["dev rows"] = fingerprint.digest(experiment.rows(f"{corpus}/dev"))
     table["the model it starts from"] = start_digest(experiment, name)
     return table
 
 
-def stage_settings(experiment: Experiment, name: str) -> Table:
-    """A stage's YAML file with the overrides of this experiment; the control has those of stage 1."""
-    file = STAGE_FILES["1" if name == "control" else name]
-    return fingerprint.overridden(fingerprint.flatten_yaml(TOP / file), experiment.overrides(name))
-
-
 def simulated(experiment: Experiment) -> str:
     """`online` where stages 1 and 2 simulate their training speech themselves, else `offline`."""
-    words = {name: stage_settings(experiment, name).get("dataset_conf.simulate", "offline") for name in ("1", "2")}
+    words = {name: experiment.settings(name).get("dataset_conf.simulate", "offline") for name in ("1", "2")}
     if words["1"] != words["2"]:
         raise UserError(
             f"dataset_conf.simulate is {words['1']} in stage 1 and {words['2']} in stage 2, which share their rows: "
@@ -228,7 +225,7 @@ def scores(experiment: Experiment, name: str) -> Table:
     keywords = experiment["KEYWORDS"]
     table["KEYWORDS"] = fingerprint.digest(TOP / keywords) if keywords else ""
     if name in STAGE_FILES:
-        settings = stage_settings(experiment, name)
+        settings = experiment.settings(name)
         table |= {key: value for key, value in settings.items() if key.startswith("gate.")}
     return table
 

@@ -7,6 +7,7 @@ original's, so what it trains loads in an unmodified `funasr.AutoModel`.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import local.engine  # noqa: F401  before any part of FunASR
 
@@ -22,6 +23,7 @@ from torch import nn
 
 from data.errors import UserError
 from local.batches import IGNORED
+from local.fast_encoder import fuse_attention, recompute_layers
 
 NAME = "FunASRNanoWithCTC"
 STOCK_NAME = "FunASRNano"
@@ -37,6 +39,18 @@ class FunASRNanoWithCTC(FunASRNano):
     """`FunASRNano` whose forward returns sums of both losses, each with the count that it is to be divided by."""
 
     llm_weight: float = 1.0
+    causal_only: bool = False
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        if self.audio_encoder_activation_checkpoint:
+            self.audio_encoder_activation_checkpoint = False  # its way: around the whole encoder, which then saves nothing
+            recompute_layers(self.audio_encoder)
+
+    def use_fused_kernels(self) -> None:
+        """What a GPU is fastest at: the same but for rounding, so the CPU, whose results must repeat, does without."""
+        fuse_attention(self.audio_encoder)
+        self.causal_only = True
 
     def encode(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Frames (batch, frames, 560) → (batch, frames, dim) and lengths; kept for the CTC branch.
@@ -65,7 +79,10 @@ class FunASRNanoWithCTC(FunASRNano):
 
     def _llm_loss(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         names = ("speech", "speech_lengths", "input_ids", "attention_mask", "labels_ids", "fbank_beg", "fake_token_len")
-        mean, _, _ = super().forward(**{name: batch[name] for name in names})
+        inputs = {name: batch[name] for name in names}
+        if self.causal_only:  # padding is on the right, where no token looks: without a mask for it there are faster kernels
+            inputs["attention_mask"] = torch.ones_like(batch["attention_mask"])
+        mean, _, _ = super().forward(**inputs)
         count = (batch["labels_ids"][:, 1:] != IGNORED).sum()  # the first position predicts the second label
         return {"llm": mean * count, "llm_count": count}
 
@@ -112,7 +129,10 @@ def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[Fun
     for section, values in overrides.items():
         settings[section] = {**settings.get(section, {}), **values} if isinstance(values, dict) else values
     settings["llm_conf"] = {**settings["llm_conf"], "llm_dtype": "fp32"}
-    return AutoModel.build_model(**settings)
+    model, settings = AutoModel.build_model(**settings)
+    if torch.device(device).type == "cuda":
+        model.use_fused_kernels()
+    return model, settings
 
 
 def build(

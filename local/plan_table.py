@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from data.manifest import hours
 from local.disk_need import GB
 from local.marks import SCORED, title
 from local.metrics_log import clock
 from local.preflight_machine import machine_name
-from local.preflight_rows import hours
 from local.stages_ahead import StagesAhead, like
 from local.trial import Pace
 
@@ -46,7 +46,7 @@ def forecast(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> Forecast:
     outline, pace = ahead.outlines.get(name), paces.get(like(name))
     return Forecast(
         title(name),
-        hours(ahead.train_rows(name)) if ahead.rows else None,
+        hours(ahead.epoch_rows(name)) if ahead.rows else None,
         ahead.configs[name].train_conf.max_epoch,
         ahead.updates(name),
         outline.trained if outline else {},
@@ -59,7 +59,7 @@ def forecast(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> Forecast:
 def _training(ahead: StagesAhead, name: str, pace: Pace) -> float:
     """Seconds of all epochs with their scores on dev, shared by the processes."""
     epochs = ahead.configs[name].train_conf.max_epoch
-    training = hours(ahead.train_rows(name)) * epochs / pace.training
+    training = hours(ahead.epoch_rows(name)) * epochs / pace.training
     decoding = hours(ahead.dev_rows(name)) * (epochs + OTHER_SCORINGS) / pace.decoding
     return 3600 * (training + decoding) / ahead.choice.processes
 

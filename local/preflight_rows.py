@@ -9,7 +9,7 @@ from typing import Any
 
 from data import prompt as prompts
 from data.leakage import KNOWN_SOUND, LEAKS, Leak, Names, places, shared
-from data.manifest import LFR_STEP, RATE, SHIFT, read_rows
+from data.manifest import LFR_STEP, RATE, SHIFT, hours, read_rows
 from data.row_checks import targets_fit_frames
 from local.findings import Finding, fact, fault, worth_knowing
 
@@ -29,10 +29,6 @@ def read_all(files: list[Path]) -> Rows:
 def name_of(path: Path) -> str:
     """`real_8k_telephone/train`."""
     return f"{path.parent.name}/{path.stem}"
-
-
-def hours(rows: list[Row]) -> float:
-    return sum(row["speech_length"] for row in rows) * FRAME / 3600
 
 
 def letters(rows: Rows) -> Counter[str]:

@@ -92,7 +92,7 @@ def check_corpora(experiment: Experiment) -> None:
     for name in experiment.corpora():
         path = TOP / experiment[name]
         if not experiment[name]:
-            hint = " (or INIT=released, for calls only)" if name.startswith("GENERAL") else ""
+            hint = " (or INIT=released, for calls only)" if name.startswith("GENERAL") and not experiment.released else ""
             raise UserError(
                 f"{name} is empty: set it to a manifest in {experiment['CONFIG']} or the environment{hint}"
             )

@@ -26,6 +26,7 @@ from local.config import StageConfig
 from local.distributed import World
 from local.fingerprint import Table
 from local.marks import NO_MATTER
+from local.replay import TrainingRows
 
 NEWEST = "resume.pt"
 BEFORE = "resume.before.pt"
@@ -79,12 +80,13 @@ def _give_second_name(path: Path, other: Path) -> None:
         shutil.copyfile(path, other)
 
 
-def made_from(config: StageConfig, rows: list[dict], dev_rows: list[dict], frozen: dict[str, str]) -> Table:
+def made_from(config: StageConfig, rows: TrainingRows, dev_rows: list[dict], frozen: dict[str, str]) -> Table:
     """What must be the same on a resume: settings that reach the tensors, data, what is not trained, versions."""
     settings = {name: value for name, value in _flat(dataclasses.asdict(config)) if not name.startswith(NO_MATTER)}
     return settings | {
-        "training rows": _digest([[row["key"], tokens_of(row)] for row in rows]),
-        "dev rows": _digest([[row["key"], tokens_of(row)] for row in dev_rows]),
+        "training rows": _digest_of_rows(rows.own),
+        "replayed rows": _digest_of_rows(rows.others),
+        "dev rows": _digest_of_rows(dev_rows),
         "the model it starts from": _digest(sorted(frozen.items())),
         "torch": str(torch.__version__),
         "funasr": metadata.version("funasr"),
@@ -97,6 +99,10 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for key, value in tree.items():
         leaves += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", str(value))]
     return leaves
+
+
+def _digest_of_rows(rows: list[dict]) -> str:
+    return _digest([[row["key"], tokens_of(row)] for row in rows])
 
 
 def _digest(content: Any) -> str:

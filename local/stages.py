@@ -12,6 +12,8 @@ what differs.
     stages.py close STAGE       marks it finished and notes what it hands on
     stages.py settings STAGE …  the YAML file of each trained stage, with the ++key=value words over it
     stages.py simulated         online or offline: who simulates the training speech
+    stages.py rows              the row files that stage 0 makes, such as real_8k_telephone/train
+    stages.py replays STAGE     the rows of which a stage replays some; an empty line where it replays none
     stages.py status            one line a stage
     stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
 """
@@ -194,6 +196,8 @@ def main(argv: list[str] | None = None) -> int:
         "close": lambda: close_stage(experiment, words[0]),
         "settings": lambda: print_lines([" ".join(settings(experiment, words))]),
         "simulated": lambda: print_lines([marks.simulated(experiment)]),
+        "rows": lambda: print_lines(experiment.data_names()),
+        "replays": lambda: print_lines([experiment.replays(words[0])]),
         "status": lambda: status(experiment),
         "clean": lambda: clean(experiment, words[0]),
     }

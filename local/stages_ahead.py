@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from local import disk_need
-from local.batches import plan, tokens_of
+from local import disk_need, replay
+from local.batches import tokens_of
 from local.config import StageConfig, load_stage
 from local.contract import declare
 from local.dev_score import choose
 from local.devices import Choice
 from local.experiment import STAGE_FILES, TOP, Experiment
-from local.left_out import trainable_rows
 from local.preflight_model import outline
 from local.preflight_rows import Row, Rows, read_all
+from local.replay import TrainingRows
 from local.train import overrides
 
 
@@ -53,9 +53,20 @@ class StagesAhead:
     def dev_file(self, name: str) -> Path:
         return self.train_file(name).with_name("dev.jsonl")
 
-    def train_rows(self, name: str) -> list[Row]:
+    def replay_file(self, name: str) -> Path | None:
+        """The rows of which a stage replays some, where it does."""
+        rows = self.experiment.replays(name)
+        return self.experiment.rows(rows) if rows else None
+
+    def train_rows(self, name: str) -> TrainingRows:
         """The rows that are not left out."""
-        return trainable_rows(self.rows[self.train_file(name)], self.configs[name].dataset_conf.max_source_length)[0]
+        others = self.replay_file(name)
+        return replay.choose(self.rows[self.train_file(name)], self.rows[others] if others else [], self.configs[name])
+
+    def epoch_rows(self, name: str) -> list[Row]:
+        """What the first epoch hears; the others replay other rows, as many."""
+        rows = self.train_rows(name)
+        return [rows.all[index] for index in replay.indices(len(rows.own), len(rows.others), self.configs[name], epoch=1)]
 
     def dev_rows(self, name: str) -> list[Row]:
         """Those that are decoded after each epoch."""
@@ -72,9 +83,8 @@ class StagesAhead:
         """How many updates a stage makes; the batches of other epochs differ a little from those of the first."""
         if not self.rows:
             return None
-        config = self.configs[name]
-        costs = [tokens_of(row) for row in self.train_rows(name)]
-        batches = plan(costs, config.dataset_conf.batch_size, config.dataset_conf.batch_size_utts, config.seed, epoch=1)
+        config, rows = self.configs[name], self.train_rows(name)
+        batches = replay.plan_epoch([tokens_of(row) for row in rows.all], len(rows.own), config, epoch=1)
         return -(-len(batches) // config.train_conf.accum_grad) * config.train_conf.max_epoch
 
     @cached_property
@@ -94,6 +104,8 @@ class StagesAhead:
             "--config": TOP / STAGE_FILES[like(name)], "--model_dir": self.model_dir, "--init": self.start(name) or "released",
             "--train": self.train_file(name), "--dev": self.dev_file(name), "--device": self.choice.device,
         }  # fmt: skip
+        if others := self.replay_file(name):
+            arguments["--replay"] = others
         return [*(str(word) for pair in arguments.items() for word in pair), *self.experiment.overrides(name)]
 
 

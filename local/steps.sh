@@ -36,6 +36,14 @@ convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to
     --filter_annotation_error --prompt "$PROMPT" --storage "$STORAGE" --engine "$ENGINE" --jobs "$JOBS" "${@:3}"
 }
 
+convert_general_train() {    # the wideband speech as it is, of the utterances that are simulated
+  convert general_16k/train "$GENERAL_TRAIN" --min_confidence "$MIN_CONFIDENCE" ${RULES:+--rule $RULES}
+}
+
+reads() {    # reads ROWS: whether a stage is trained or scored on them
+  "$python" local/stages.py rows | grep -x "$1" >/dev/null
+}
+
 validate() {    # all rows that stage 0 made; its page is to be read and listened to
   logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl --summary "$data/report.json" --page "$data/report.html"
 }
@@ -48,9 +56,10 @@ check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3
 }
 
 train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
-  local line words launch=("$python")
+  local line words replayed launch=("$python")
   log=$2/train.log
   [[ ! -s $2/model.pt ]] || return 0
+  replayed=$("$python" local/stages.py replays "$1")
   line=$("$python" local/stages.py settings "$1")
   read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
   if ((NNODES > 1)); then
@@ -60,7 +69,8 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
     launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
   fi
   "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $?
+    ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
+    "${words[@]:1}" || stopped_with $?
 }
 
 stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torchrun makes 1 of that

@@ -1,5 +1,6 @@
 """Train one stage: `python local/train.py --config conf/stage1_encoder_adapt.yaml --model_dir DIR --init CKPT|released
---train JSONL --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun where there are several processes.
+--train JSONL [--replay JSONL] --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun where there are
+several processes.
 
 Composes the parts: build, contract, loop, hand on. An interrupted run goes on from its last saved update; one that SIGTERM or
 SIGUSR1 asks to stop saves first, and exits with 75.
@@ -24,18 +25,17 @@ import yaml
 
 from data.errors import UserError, run
 from data.files import sweep, write_text
-from data.manifest import read_rows
-from data.online import OnlineChannel, check_simulated
-from local import checkpoint, distributed, resume
+from data.manifest import hours, read_rows
+from local import checkpoint, distributed, replay, resume
 from local.batches import Featuriser, Utterances
 from local.config import StageConfig, load_stage
 from local.contract import check_frozen, declare, frozen_digest
 from local.dev_score import DevScore, choose, score_dev
 from local.distributed import World
-from local.left_out import trainable_rows
 from local.loop import Loop
 from local.metrics_log import MetricsLog, describe
 from local.nano import build
+from local.specaug import SpecAugment
 from local.watchdog import RESUMABLE, Stopped
 
 
@@ -45,6 +45,7 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--model_dir", required=True, help="the released model: a FunASR folder or a hub name")
     parser.add_argument("--init", required=True, help="checkpoint to start from, or `released`")
     parser.add_argument("--train", type=Path, required=True, help="training JSONL")
+    parser.add_argument("--replay", type=Path, help="training JSONL of which every epoch mixes in dataset_conf.replay_share")
     parser.add_argument("--dev", type=Path, required=True, help="training JSONL of the dev set")
     parser.add_argument("--output_dir", type=Path, required=True, help="the stage's own folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
@@ -70,14 +71,14 @@ class Stage:
         self.groups = declare(self.model, config.stage.groups)
         self.frozen = frozen_digest(self.model)
         featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
-        rows, self.left_out = trainable_rows(read_rows(arguments.train), config.dataset_conf.max_source_length)
-        online = config.dataset_conf.simulate == "online"
-        check_simulated(rows, online, arguments.train)
-        self.train_data = Utterances(rows, featuriser, OnlineChannel(arguments.train, rows) if online else None)
+        self.rows = replay.read(arguments.train, arguments.replay, config)
+        channel = replay.channel_of(arguments.train, arguments.replay, self.rows)
+        specaug = SpecAugment(config.specaug_conf, config.seed) if config.specaug else None
+        self.train_data = Utterances(self.rows.all, featuriser, channel, len(self.rows.own), specaug)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
         self.states = resume.Generations(self.folder)
-        self.made_from = resume.made_from(config, rows, self.dev_data.rows, self.frozen)
+        self.made_from = resume.made_from(config, self.rows, self.dev_data.rows, self.frozen)
         if world.is_main:  # alone: the others may be writing later
             for room in (self.folder, self.epochs.folder):
                 sweep(room)
@@ -126,13 +127,18 @@ def announce(stage: Stage, log: MetricsLog) -> None:
     for group, counts in stage.groups.items():
         state = "trained" if counts["trainable"] else "frozen"
         log.say(f"{group}: {state}, {counts['parameters']:,} parameters in {counts['tensors']} tensors")
-    hours = sum(row["speech_length"] for row in stage.train_data.rows) * 0.06 / 3600
-    log.say(f"train {len(stage.train_data)} utterances, {hours:.2f} h; dev {len(stage.dev_data)} utterances; "
+    rows = stage.rows
+    log.say(f"train {len(rows.own)} utterances, {hours(rows.own):.2f} h; dev {len(stage.dev_data)} utterances; "
             f"{resume.processes(stage.world)}")  # fmt: skip
-    if stage.left_out:
+    if rows.others:
+        share = stage.config.dataset_conf.replay_share
+        count = replay.count(len(rows.own), len(rows.others), share)
+        log.say(f"replays {count} of {len(rows.others)} other utterances in every epoch, "
+                f"{hours(rows.others) * count / len(rows.others):.2f} h: {100 * share:g} % of its utterances")  # fmt: skip
+    if rows.left_out:
         path = stage.folder / "left_out.jsonl"
-        write_text(path, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in stage.left_out))
-        log.say(f"left out {len(stage.left_out)} utterances, listed with the reason in {path}")
+        write_text(path, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in rows.left_out))
+        log.say(f"left out {len(rows.left_out)} utterances, listed with the reason in {path}")
 
 
 def train(stage: Stage) -> None:

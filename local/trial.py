@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 
 from local import checkpoint, distributed, nano, train
-from local.batches import Utterances, collate, plan, to_device, tokens_of
+from local.batches import Utterances, collate, to_device, tokens_of
 from local.config import load_stage
 from local.dev_score import choose, score_dev
 from local.loop import Loop
+from local.replay import plan_epoch
 from local.tally import SECONDS_A_FRAME, memory
 from local.watchdog import naming_the_batch
 
@@ -49,8 +50,7 @@ class Trial:
         self.stage = train.Stage(self.config, arguments, self.world)
         self.data = self.stage.train_data
         self.loop = Loop(self.stage.model, self.data, self.config, self.world, None)
-        conf = self.config.dataset_conf
-        self.batches = plan(self.loop.costs, conf.batch_size, conf.batch_size_utts, self.config.seed, epoch=1)
+        self.batches = plan_epoch(self.loop.costs, self.data.own, self.config, epoch=1)
 
     def __enter__(self) -> Trial:
         return self

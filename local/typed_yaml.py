@@ -79,6 +79,9 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if origin is list:
         require(isinstance(value, list), where, f"is {value!r}, but must be a list")
         return [build(arguments[0], item, f"{where}[{number}]") for number, item in enumerate(value)]
+    if origin is dict:
+        require(isinstance(value, dict), where, f"is {value!r}, but must be a section of keys")
+        return {str(key): build(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     return build_scalar(kind, value, where)
 
 

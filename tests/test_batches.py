@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data.audio import write_wav
 from data.errors import UserError
 from data.manifest import row
+from data.online import MARK
 from local.batches import IGNORED, Utterances, collate, loader, plan, shares, to_device, tokens_of
 
 COSTS = st.lists(st.integers(1, 300), min_size=1, max_size=60)
@@ -53,7 +54,7 @@ class Echo:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_with_a_channel_every_epoch_hears_another_call(rows, featuriser, workers):
-    data = Utterances(rows[:4], featuriser, Echo())
+    data = Utterances([fields | {"channel": MARK} for fields in rows[:4]], featuriser, Echo())
     heard = []
     for epoch in (1, 2, 2):
         data.epoch = epoch

@@ -189,6 +189,42 @@ def test_the_control_trains_stage_1_on_the_clean_rows(tree):
     assert (tree.output / "exp/controls/stage1_clean/results.json").exists()
 
 
+def test_what_a_stage_replays_is_made_and_handed_to_it(tree):
+    shares = {"STAGE1_SET": "++dataset_conf.replay_share=0.2", "STAGE3_SET": "++dataset_conf.replay_share=0.3"}
+    assert tree.run("0 3", CONTROLS="1", **shares).returncode == 0
+    programs = tree.programs()
+    made = [re.search(r"--output exp_output/data/(\S+)", line)[1] for line in programs if "convert" in line]
+    assert made.count("general_16k/train.jsonl") == 2, "once in stage 0, again (nothing is missing) for the control"
+    wideband, simulated = (f"exp_output/data/{name}/train.jsonl" for name in ("general_16k", "simulated_8k_telephone"))
+    replayed = [re.search(r"--replay (\S+)", line) for line in programs if line.startswith("train ")]
+    assert [found and found[1] for found in replayed] == [wideband, None, simulated, wideband]
+
+
+def test_a_finished_stage_0_goes_on_with_what_is_to_be_replayed_now(tree):
+    assert tree.run("0 1").returncode == 0
+    assert "general_16k/train" not in "".join(tree.programs())
+    done = tree.run("0 2", STAGE2_SET="++train_conf.max_epoch=1 ++dataset_conf.replay_share=0.5")
+    assert done.returncode == 0, done.stderr
+    assert "== stage 0: finished" in done.stdout and "general_16k/train.jsonl is not there: made now" in done.stdout
+    assert "== stage 1: finished" in done.stdout and (tree.output / "data/general_16k/train.jsonl").exists()
+    assert "--replay exp_output/data/general_16k/train.jsonl" in "".join(tree.programs())
+
+
+def test_calls_only_can_replay_too(tree):
+    for name in ("calls", "general"):
+        (tree.top / f"{name}.jsonl").write_text("{}\n", encoding="utf-8")
+    config = "MODEL=local/mini/model INIT=released CALLS_TRAIN=calls.jsonl CALLS_DEV=calls.jsonl\n"
+    (tree.top / "conf/calls.sh").write_text(config, encoding="utf-8")
+    share = "++dataset_conf.replay_share=0.3"
+    done = tree.run("0 3", CONFIG="calls", STAGE3_SET=share)
+    assert "GENERAL_TRAIN is empty" in one_error(done) and "INIT=released" not in one_error(done)
+    done = tree.run("0 3", CONFIG="calls", STAGE3_SET=share, GENERAL_TRAIN="general.jsonl")
+    assert done.returncode == 0, done.stderr
+    programs = tree.programs()
+    assert names(programs)[0] == "data_simulation" and names(programs).count("data_simulation") == 1
+    assert "--replay exp_output/data/simulated_8k_telephone/train.jsonl" in "".join(programs)
+
+
 def test_status_says_where_each_stage_stands(tree):
     assert tree.run("0 1", FAIL="train --config conf/stage1").returncode != 0
     lines = tree.run("status").stdout.splitlines()

@@ -258,3 +258,14 @@ def test_a_constructed_model_is_random(model_dir, ours):
     model, _ = construct(str(model_dir), {})
     name = "ctc.ctc_lo.weight"
     assert not torch.equal(model.state_dict()[name], ours[0].state_dict()[name])
+
+
+@pytest.mark.parametrize(("number", "part"), [(2, "audio_encoder"), (3, "audio_encoder"), (3, "audio_adaptor")])
+def test_what_is_frozen_runs_without_a_graph(number, part, model_dir, examples):
+    """Nothing in front of it is trained, so nothing of it is kept for a backward pass."""
+    model = staged(number, model_dir)
+    outputs = []
+    getattr(model, part).register_forward_hook(lambda module, inputs, output: outputs.append(output[0]))
+    losses = model(**collate(examples[:2]))
+    assert len(outputs) == 1 and outputs[0].grad_fn is None and not outputs[0].requires_grad
+    assert losses["llm"].requires_grad

@@ -14,7 +14,11 @@ import pytest
 import yaml
 from small_stage import TOP, metrics, run_processes, tensors, words
 
+from data.manifest import write_rows
+
 pytestmark = pytest.mark.slow
+
+AT_ONCE = ("++dataset_conf.replay_share=0.35", "++specaug=SpecAugLFR")  # five of the nine others in every epoch
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +55,13 @@ def settings(number: int) -> list[str]:
     return chosen + (["++llm_conf.lora_conf.lora_dropout=0"] if number == 3 else [])
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-def test_two_processes_train_as_one(number, no_dropout, rows, tmp_path):
+@pytest.mark.parametrize(("number", "more"), [(1, ()), (2, ()), (3, ()), (3, AT_ONCE)], ids=["1", "2", "3", "3 with all"])
+def test_two_processes_train_as_one(number, more, no_dropout, rows, tmp_path):
     """The last batch has a row for one of them only."""
+    write_rows(tmp_path / "others.jsonl", rows[11:])
+    replay = ("--replay", str(tmp_path / "others.jsonl")) if more else ()
     for count in (1, 2):
-        run_processes(count, *words(number, no_dropout, tmp_path / str(count), rows[:11], *settings(number)))
+        run_processes(count, *words(number, no_dropout, tmp_path / str(count), rows[:11], *settings(number), *replay, *more))
     assert_alike(no_dropout, tmp_path / "1", tmp_path / "2")
 
 

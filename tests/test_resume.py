@@ -16,6 +16,7 @@ from local import resume
 from local.distributed import World
 from local.loop import Loop
 from local.metrics_log import MetricsLog
+from local.replay import TrainingRows
 from local.resume import Generations
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -93,9 +94,9 @@ def test_where_there_are_no_hard_links_a_state_is_copied(tmp_path, monkeypatch):
     assert states.load()[0]["update"] == 1
 
 
-def made_from(*settings: str, keys: str = "abc", frozen: str = "0") -> resume.Table:
-    rows = [{"key": key, "speech_length": 10, "text_length": 3} for key in keys]
-    return resume.made_from(config(1, *settings), rows, rows[:1], {"llm.w": frozen})
+def made_from(*settings: str, keys: str = "abc", replayed: str = "", frozen: str = "0") -> resume.Table:
+    own, others = ([{"key": key, "speech_length": 10, "text_length": 3} for key in part] for part in (keys, replayed))
+    return resume.made_from(config(1, *settings), TrainingRows(own, others), own[:1], {"llm.w": frozen})
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,7 @@ def made_from(*settings: str, keys: str = "abc", frozen: str = "0") -> resume.Ta
     [
         (made_from("++optim_conf.lr=0.5"), "optim_conf.lr was 0.001, is now 0.5"),
         (made_from(keys="abd"), "training rows was 3 of sha256"),
+        (made_from(replayed="de"), "replayed rows was 0 of sha256"),
         (made_from(keys="xbc"), "dev rows was 1 of sha256"),
         (made_from(frozen="1"), "the model it starts from was"),
         (made_from() | {"torch": "3.0"}, f"torch was {torch.__version__}, is now 3.0"),

@@ -143,7 +143,7 @@ def test_a_finished_stage_whose_file_is_gone_is_made_again(experiment):
     finish(experiment, "1")
     (experiment.folder("1") / "results.json").unlink()
     decision = marks.decide(experiment, "1")
-    assert decision.verdict == "continue" and "results.json is gone" in decision.reason
+    assert decision.verdict == "continue" and "results.json is not there" in decision.reason
 
 
 @pytest.mark.parametrize("state", ["begun", "finished"])
@@ -180,6 +180,17 @@ def test_changed_settings_stop_a_stage_begun_or_finished(experiment, change, sai
 def test_what_does_not_touch_a_stage_does_not_stop_it(experiment, change):
     finish(experiment, "1")
     assert marks.decide(Experiment({**experiment.values, **change}), "1").verdict == "skip"
+
+
+def test_a_stage_knows_what_it_replays(experiment):
+    replaying = Experiment({**experiment.values, "STAGE3_SET": "++dataset_conf.replay_share=0.3"})
+    finish(replaying, "3")
+    assert marks.decide(replaying, "3").verdict == "skip"
+    replaying.rows("simulated_8k_telephone/train").write_text("{}\n{}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"replayed rows was 3 bytes.* is now 6 bytes"):
+        marks.decide(replaying, "3")
+    with pytest.raises(UserError, match=r"dataset_conf\.replay_share was 0\.3, is now 0"):
+        marks.decide(experiment, "3")
 
 
 def test_a_changed_gate_asks_for_new_scores_not_for_new_training(experiment):

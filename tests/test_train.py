@@ -129,6 +129,45 @@ def test_a_step_follows_the_weighted_sum_of_both_losses(model_dir, briefest, exa
         assert difference < 1e-3, f"{name}: another gradient than that of the weighted losses"
 
 
+def one_step(number: int, precision: str, model_dir, rows, featuriser, examples) -> tuple[dict, set, set]:
+    """The losses of an update, and the types of what it keeps or passes back, and of two products."""
+    torch.manual_seed(0)
+    model, _ = build(str(model_dir), None, train.overrides(config(number)))
+    model.llm_dtype = precision
+    loop = loop_of(model, Utterances(rows, featuriser), number)
+    kept, computed = set(), set()
+    for part in (model.audio_encoder.encoders[0].feed_forward.w_1, model.llm.lm_head):
+        part.register_forward_hook(lambda module, inputs, output: computed.add(output.dtype))
+    loop.optimiser.register_step_pre_hook(lambda *_: kept.update(p.grad.dtype for p in loop.trained))
+    losses = loop.step([(collate(examples), True)])
+    kept |= {p.dtype for p in model.parameters()}
+    kept |= {value.dtype for state in loop.optimiser.state.values() for value in state.values()}
+    return losses, kept, computed
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_in_bf16_weights_gradients_moments_and_losses_stay_fp32(
+    number, model_dir, briefest, examples, featuriser, monkeypatch
+):
+    """Asked for on the CPU, where it is slow: products are in bf16, what they are summed up in is not."""
+    summed = set()
+    for name in ("cross_entropy", "ctc_loss"):
+        loss = getattr(torch.nn.functional, name)
+
+        def watched(scores, *arguments, loss=loss, **more):
+            summed.add(scores.dtype)
+            return loss(scores, *arguments, **more)
+
+        monkeypatch.setattr(torch.nn.functional, name, watched)
+    given = (model_dir, briefest, featuriser, examples[:3])
+    plain, kept, computed = one_step(number, "fp32", *given)
+    assert kept | computed == {torch.float32}
+    losses, kept, computed = one_step(number, "bf16", *given)
+    assert kept | summed == {torch.float32} and computed == {torch.bfloat16}
+    for part, loss in plain.items():
+        assert losses[part] == pytest.approx(loss, rel=0.05) and losses[part] != loss
+
+
 def test_an_epoch_steps_over_every_utterance_once(ours, rows, featuriser, monkeypatch):
     """Also where batches do not fill the last update."""
     model, _ = build_for_stage_3(ours, rows)

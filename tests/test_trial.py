@@ -69,6 +69,16 @@ def test_the_plan_tells_time_memory_and_what_trains(ahead, model_dir, capsys):
     assert all(line.split()[-1].count(":") == 2 for line in lines[1:]), lines
 
 
+def test_what_is_replayed_is_planned_tried_and_counted(ahead, rows, capsys):
+    """Stage 3 has four own rows, and replays all four of the simulated ones in every epoch: a batch more."""
+    settings = [*MICRO, "++train_conf.accum_grad=1"]
+    coming = ahead("3", STAGE3_SET=" ".join([*settings, "++dataset_conf.replay_share=0.5"]))
+    assert sorted(row["key"] for row in coming.epoch_rows("3")) == sorted(row["key"] for row in rows[:4] + rows[12:16])
+    assert coming.updates("3") == 2 * ahead("3", STAGE3_SET=" ".join(settings)).updates("3") == 40
+    passed, _ = try_out(coming)
+    assert passed, capsys.readouterr().out
+
+
 def test_a_loss_that_does_not_fall_fails(ahead, monkeypatch, capsys):
     monkeypatch.setattr(Loop, "step", lambda self, batches: {})
     assert not try_out(ahead("1"))[0]
