@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from rapidfuzz.distance import Levenshtein
+from small_stage import run_processes
 
 from data.errors import UserError
 from data.manifest import write_rows
 from data.text import normalise
 from local import evaluate
+from local.decode import Heard
 
 KEYWORDS = ("天气", "提醒", "电话")
 
@@ -80,6 +82,29 @@ def test_every_utterance_is_decoded_in_the_order_of_its_rows(scored, rows):
         assert [(line["key"], line["ref"]) for line in lines] == [
             (row["key"], row["messages"][2]["content"]) for row in part
         ]
+
+
+def test_cut_texts_are_counted_and_marked():
+    def line(key: str, **more: str) -> dict[str, str]:
+        return evaluate.decoded({"key": key, "messages": [{"role": "assistant", "content": "你好"}]}, Heard("你好", "好", **more))
+
+    heard = [line("a", cut=""), line("b", cut="length"), line("c", cut="loop"), line("d", cut="loop")]
+    assert [one.get("cut") for one in heard] == [None, "length", "loop", "loop"]
+    scores = evaluate.score_set(heard, None, False)
+    assert scores["llm"]["cut"] == {"length": 1, "loop": 2}
+    assert evaluate.told("stage guard", scores) == (
+        "stage guard: CER 0.00 % (LLM) 50.00 % (CTC), 4 utterances, 1 texts cut by length, 2 texts cut by loop"
+    )
+    assert evaluate.told("stage guard", evaluate.score_set(heard[:1], None, False)).endswith(", 1 utterances")
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_files_as_one(scored, model_dir):
+    folder = scored.with_name("by_two")
+    sets = [f"calls_test={scored.parent / 'calls.jsonl'}", f"guard={scored.parent / 'guard.jsonl'}"]
+    run_processes(2, *arguments(model_dir, folder, *sets), program="local/evaluate.py")
+    for name in ("results.json", "decode/calls_test.jsonl", "decode/guard.jsonl"):
+        assert (folder / name).read_bytes() == (scored / name).read_bytes(), name
 
 
 def test_texts_are_those_of_stock_funasr(scored, stock, rows):
