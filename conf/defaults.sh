@@ -44,7 +44,7 @@
 # --- where it runs: free to change between two runs ---
 # CUDA_VISIBLE_DEVICES: the GPUs to use; not set = all idle ones. OUTPUT_ROOT (environment only): exp_output
 : "${DEVICE=auto}"             # auto: the idle GPUs, or the CPU of a machine without NVIDIA device; cuda; cpu
-: "${NPROC=}"                  # training processes on this machine; empty = one a GPU, one on the CPU
+: "${NPROC=}"                  # processes that train and score on this machine; empty = one a GPU, one on the CPU
 : "${NNODES=1}"                # machines; with several, give one stage at a time on each of them
 : "${NODE_RANK=0}"
 : "${MASTER_ADDR=}"            # of machine 0

@@ -3,8 +3,8 @@
 processes, which share the utterances.
 
 Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's was cut where it was, its errors in
-their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that the model heard in *other*
-utterances: if it listens, that is far worse.
+their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that
+the model heard in *other* utterances: if it listens, that is far worse.
 """
 from __future__ import annotations
 
