@@ -12,7 +12,7 @@ from data.plausibility import header_facts, sample_facts
 from data.shards import Record
 from data.split import Split, check_length, guard
 
-VERSION = 1  # a change of what it makes of the same audio, or measures of it, must change this
+VERSION = 2  # a change of what it makes of the same audio, or measures of it, must change this
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,15 @@ class Converter:
         samples = read_wideband(utterance.audio, utterance.start, utterance.end, utterance.channel)
         check_length(len(samples), utterance.audio)
         write_wav(self.split.wav(utterance.key), samples, RATE)
-        return {"samples": len(samples)} | (sample_facts(samples) if self.measured == "samples" else {})
+        record = {"samples": len(samples), "row": origin(utterance)}
+        return record | (sample_facts(samples) if self.measured == "samples" else {})
+
+
+def origin(utterance: Utterance) -> Record:
+    """Where the sound of a row comes from, as the corpus has it: fields of the row, those that are known."""
+    place = {"source": str(utterance.audio), "start": utterance.start, "end": utterance.end}
+    place |= {"source_channel": utterance.channel}
+    return {name: value for name, value in place.items() if value is not None}
 
 
 def _is_ready(utterance: Utterance, info: AudioInfo) -> bool:
