@@ -4,7 +4,8 @@ processes, which share the utterances.
 
 Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's was cut where it was, its errors in
 their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that
-the model heard in *other* utterances: if it listens, that is far worse.
+the model heard in *other* utterances: if it listens, that is far worse. With --originals, some of it is decoded from the
+original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
 
@@ -29,11 +30,13 @@ from data.text import NORMALISER, normalise, units
 from local import distributed
 from local.alignment import marked
 from local.batches import Featuriser, Utterances
+from local.compare import Line
 from local.decode import Heard
 from local.distributed import World
-from local.hearing import Batching, hear
+from local.hearing import Batching, hear, in_order
 from local.keywords import blind_guess_kwer, read_keywords
 from local.nano import build
+from local.originals import compare_ways, hear_originals, ways_told, with_originals
 from local.runaway import LENGTH, LOOP
 from local.scoring import score
 
@@ -50,6 +53,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", required=True, metavar="NAME=JSONL", dest="sets", help="once for each set")
     parser.add_argument("--keywords", type=Path, help="one keyword a line")
     parser.add_argument("--keywords_from", type=Path, metavar="JSONL", help="texts that a blind guesser of keywords knows")
+    parser.add_argument("--originals", type=int, default=0, metavar="N", help="calls to decode from their original files too")
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
     arguments = parser.parse_args(argv)
@@ -70,19 +74,16 @@ class Recogniser:
         self.tokenizer = settings["tokenizer"]
         self.featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
 
-    def decode(self, rows: list[dict], title: str) -> list[dict[str, str]]:
+    def decode(self, rows: list[dict], title: str) -> list[Line]:
         """For every row, in order: key, reference and the texts of both branches; nothing but in process 0."""
         data = Utterances(rows, self.featuriser)
         batching = BATCHING[self.world.device.type]
-        lines = [
-            (index, decoded(rows[index], one))
-            for part, _, heard in hear(self.model, self.tokenizer, data, batching, self.world, title)
-            for index, one in zip(part, heard, strict=True)
-        ]
-        return [line for _, line in sorted(self.world.gather(lines), key=lambda item: item[0])]
+        heard = hear(self.model, self.tokenizer, data, batching, self.world, title)
+        numbered = ((index, one) for part, _, found in heard for index, one in zip(part, found, strict=True))
+        return [decoded(row, one) for row, one in zip(rows, in_order(numbered, self.world), strict=self.world.is_main)]
 
 
-def decoded(row: dict, heard: Heard) -> dict[str, str]:
+def decoded(row: dict, heard: Heard) -> Line:
     """The line of an utterance in decode/NAME.jsonl."""
     line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm, "ctc": heard.ctc}
     line |= {name: row[name] for name in ("call", "speaker") if name in row}
@@ -100,7 +101,7 @@ def read_set(path: str) -> list[dict]:
     return rows
 
 
-def score_set(heard: list[dict[str, str]], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
+def score_set(heard: list[Line], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
     """Scores of both branches, how many texts of the LLM were cut and why, and, with `listening`, the scores of its
     texts dealt out to the wrong utterances."""
     refs = {line["key"]: line["ref"] for line in heard}
@@ -165,9 +166,27 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
             scores = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
             results["sets"][name] = scores
             print(told(f"{arguments.output_dir.name} {name}", scores), flush=True)
+        if name == CALLS and arguments.originals:
+            results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
         results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
         write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
+
+
+def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: list[Line], world: World) -> dict:
+    """The calls from their original files, in all processes; what to add to the results, in process 0."""
+    title = f"{arguments.output_dir.name} {CALLS}"
+    chosen = with_originals(rows, arguments.originals)
+    found = in_order(hear_originals(arguments.model_dir, arguments.checkpoint, chosen, world), world) if chosen else []
+    if not found:
+        if world.is_main:
+            print(f"{title}: not decoded from original files: no row names one, or AutoModel has not its prompt", flush=True)
+        return {}
+    lines = [decoded(row, one) for row, one in zip(chosen, found, strict=True)]
+    write_rows(arguments.output_dir / "decode" / f"{CALLS}_originals.jsonl", lines)
+    result = compare_ways(heard, lines)
+    print(ways_told(title, result), flush=True)
+    return {"originals": result}
 
 
 def percent(rate: float | None) -> str:

@@ -1,14 +1,18 @@
 """A set of utterances → texts: shared by the processes, the longest first."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 from tqdm import tqdm
 
 from local.batches import Utterances, loader, plan, to_device, tokens_of
 from local.decode import Heard, decode
 from local.distributed import World
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ def hear(
     for part, batch in zip(batches, tqdm(loader(data, batches, batching.workers), title, disable=hidden), strict=True):
         batch = to_device(batch, world.device)
         yield part, batch, decode(model, tokenizer, batch, batch["sources"])
+
+
+def in_order(numbered: Iterable[tuple[int, T]], world: World) -> list[T]:
+    """What all processes have made, in the order of its numbers; nothing but in process 0."""
+    return [item for _, item in sorted(world.gather(list(numbered)), key=itemgetter(0))]
 
 
 def portion(costs: Sequence[int], rank: int, size: int) -> list[int]:

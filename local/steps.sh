@@ -73,7 +73,7 @@ stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torch
   return "$1"
 }
 
-score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; by all processes of machine 0
+score() {    # score FOLDER CHECKPOINT [option …]: on every set that stage 0 made; by all processes of machine 0
   local set sets=() launch
   log=$1/train.log
   [[ ! -s $1/results.json && $NODE_RANK == 0 ]] || return 0
@@ -84,7 +84,7 @@ score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; by all p
   mkdir -p "$1"
   launcher 1
   "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --output_dir "$1" --device "$device" \
-    ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} | tee -a "$log"
+    ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} "${@:3}" | tee -a "$log"
 }
 
 has_work() {    # has_work STAGE: true, or false where it is finished; anything else ends the run
