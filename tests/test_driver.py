@@ -54,6 +54,12 @@ def test_each_stage_starts_from_what_the_one_before_hands_on(tree):
     assert starts == ["released", f"{folder}/stage1_encoder/model.pt", f"{folder}/stage2_adapter/model.pt"]
 
 
+def test_the_first_and_the_last_model_hear_the_original_files_too(tree):
+    assert tree.run("0 3", ORIGINALS="7").returncode == 0
+    scored = [line for line in tree.programs() if line.startswith("evaluate ")]
+    assert [line.endswith(" --originals 7") for line in scored] == [True, False, False, True]
+
+
 def test_a_second_run_skips_all_within_seconds(finished):
     finished.programs()
     assert work_of(lambda: finished.run("0 3")) < 3

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 import yaml
+from made_sound import write_manifest
 from rapidfuzz.distance import Levenshtein
 
 from data.audio import read_wideband, resample
@@ -26,7 +26,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 @pytest.fixture(scope="module")
 def calls(rows, tmp_path_factory) -> tuple[list[dict], list[np.ndarray]]:
-    """Rows that stage 0 made of 8 kHz calls, and the samples of each at 8 kHz: two files, a part of one, two sides in mu-law."""
+    """Rows that stage 0 made of 8 kHz calls: two files, a part of one, two sides in mu-law; and the samples of each at 8 kHz."""
     folder = tmp_path_factory.mktemp("calls")
     sounds = [resample(read_wideband(audio_path(row["messages"])), 16000, 8000) for row in rows[:5]]
     texts = [target(row["messages"]) for row in rows[:5]]
@@ -39,11 +39,12 @@ def calls(rows, tmp_path_factory) -> tuple[list[dict], list[np.ndarray]]:
     begin, end = len(sounds[3]) / 8000, (len(sounds[3]) + len(sounds[2])) / 8000
     places = [{"source": "0.wav"}, {"source": "1.wav"}, {"source": "long.wav", "start": begin, "end": end}]
     places += [{"source": "sides.wav", "channel": 0}, {"source": "sides.wav", "channel": 1}]
-    lines = [{"key": f"c{n}", "call": f"call{n // 2}", "target": text, **place} for n, (text, place) in enumerate(zip(texts, places, strict=True))]
-    (folder / "calls.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    assert prepare(["convert", "--manifest", str(folder / "calls.jsonl"), "--output", str(folder / "out/test.jsonl"), "--jobs", "1"]) == 0
+    named = [{"key": f"c{number}", "call": f"call{number // 2}"} for number in range(5)]
+    lines = [{**name, "target": text, **place} for name, text, place in zip(named, texts, places, strict=True)]
+    manifest = write_manifest(folder / "calls.jsonl", lines)
+    assert prepare(["convert", "--manifest", str(manifest), "--output", str(folder / "test.jsonl"), "--jobs", "1"]) == 0
     decoded = soundfile.read(folder / "sides.wav", dtype="float32")[0]
-    return read_rows(folder / "out/test.jsonl"), [*sounds[:3], decoded[:, 0], decoded[:, 1]]
+    return read_rows(folder / "test.jsonl"), [*sounds[:3], decoded[:, 0], decoded[:, 1]]
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +150,9 @@ def test_results_texts_log_and_table_tell_of_it(model_dir, calls, heard, tmp_pat
     }
     result = json.loads((folder / "results.json").read_text(encoding="utf-8"))["originals"]
     assert (result["utterances"], result["calls"]) == (5, 3)
-    table = [text for text in report(tmp_path) if text.startswith("| baseline, ")]
-    assert [text.split("|")[4].strip() for text in table[-2:]] == [f"{result[branch]['difference']:.2f}" for branch in ("llm", "ctc")]
+    printed = [text.split("|") for text in report(tmp_path) if text.startswith("| baseline, ")]
+    found = {cells[1].strip(): cells[4].strip() for cells in printed}
+    assert all(found[f"baseline, {name.upper()}"] == f"{result[name]['difference']:.2f}" for name in ("llm", "ctc"))
 
 
 def test_without_originals_the_log_says_so(model_dir, rows, tmp_path, capsys):
