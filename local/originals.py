@@ -5,6 +5,8 @@ The failure this prevents: scores that hold only for sound that stage 0 brought 
 """
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,7 +57,8 @@ def open_as_in_the_field(model_dir: str, checkpoint: str, device: torch.device) 
     start = {} if checkpoint == "released" else {"init_param": checkpoint}
     fixed = {"llm_conf": {"llm_dtype": "fp32"}, "frontend_conf": {"dither": 0.0}}
     quiet = {"disable_update": True, "disable_pbar": True, "log_level": "ERROR"}
-    return AutoModel(model=model_dir, device=str(device), ncpu=torch.get_num_threads(), **start, **fixed, **quiet)
+    with contextlib.redirect_stdout(io.StringIO()):  # it tells its version all the same
+        return AutoModel(model=model_dir, device=str(device), ncpu=torch.get_num_threads(), **start, **fixed, **quiet)
 
 
 def original_sound(row: dict, folder: Path) -> Path:

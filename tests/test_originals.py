@@ -143,7 +143,8 @@ def test_results_texts_log_and_table_tell_of_it(model_dir, calls, heard, tmp_pat
     words = ["--model_dir", str(model_dir), "--checkpoint", "released", "--set", f"calls_test={tmp_path / 'test.jsonl'}"]
     words += ["--output_dir", str(folder), "--device", "cpu", "--originals", "200"]
     assert evaluate.main(words) == 0
-    assert "baseline calls_test from its original files through AutoModel: CER " in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2 and told[1].startswith("baseline calls_test from its original files through AutoModel: CER ")
     lines = [json.loads(text) for text in (folder / "decode/calls_test_originals.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {one["key"]: (one["llm"], one["ctc"]) for one in lines} == {
         calls[0][index]["key"]: (one.llm, one.ctc) for index, one in heard
