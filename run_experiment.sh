@@ -82,7 +82,7 @@ stage_0() {
 }
 
 stage_baseline() {
-  score "$exp/baseline" released
+  score "$exp/baseline" released --originals "$ORIGINALS"
 }
 
 stage_1() {
@@ -99,7 +99,7 @@ stage_3() {
   local start=released    # INIT=released: your own calls only
   [[ $INIT == released ]] || start=$(<"$exp/stage2_checkpoint.txt")
   train 3 "$exp/stage3_lora" "$start" real_8k_telephone/{train,dev}
-  score "$exp/stage3_lora" "$exp/stage3_lora/model.pt"
+  score "$exp/stage3_lora" "$exp/stage3_lora/model.pt" --originals "$ORIGINALS"
 }
 
 stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start, but on the clean wideband speech

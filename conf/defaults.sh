@@ -16,6 +16,8 @@
 : "${NEGATIVE_RATE=0}"         # training utterances without speech, for each that has some: against hallucination
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
 : "${DEV_CAP=300}"             # utterances of the dev set that are decoded after each epoch
+: "${ORIGINALS=200}"           # calls of the test set that an unmodified AutoModel decodes from their original files, at
+                               # the baseline and after stage 3, one by one; 0 = none
 
 # Corpora: each in a form of data/corpora.py (JSON lines, Kaldi, WenetSpeech.json#M, FunASR, folders of calls …).
 : "${GENERAL_TRAIN=}"          # 16 kHz wideband speech, to be sent through the simulated telephone
@@ -45,7 +47,7 @@
 # --- where it runs: free to change between two runs ---
 # CUDA_VISIBLE_DEVICES: the GPUs to use; not set = all idle ones. OUTPUT_ROOT (environment only): exp_output
 : "${DEVICE=auto}"             # auto: the idle GPUs, or the CPU of a machine without NVIDIA device; cuda; cpu
-: "${NPROC=}"                  # training processes on this machine; empty = one a GPU, one on the CPU
+: "${NPROC=}"                  # processes that train and score on this machine; empty = one a GPU, one on the CPU
 : "${NNODES=1}"                # machines; with several, give one stage at a time on each of them
 : "${NODE_RANK=0}"
 : "${MASTER_ADDR=}"            # of machine 0

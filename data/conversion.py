@@ -14,7 +14,7 @@ from data.split import Record, check_length, file_name, guard
 from data.storage import FORMS, MU_LAW, WAV, store
 from data.telephone_channel import NARROW
 
-VERSION = 1  # a change of what it makes of the same audio, or measures of it, must change this
+VERSION = 2  # a change of what it makes of the same audio, or measures of it, must change this
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,16 @@ class Converter:
         form = self._form_of(rate)
         name = file_name(utterance.key, FORMS[form].suffix)
         store(room / name, heard if form == MU_LAW else samples, form)
-        record: Record = {"samples": len(samples), "file": name}
-        if form == MU_LAW:
-            record["row"] = {"samples": len(samples)}
+        row = origin(utterance) | ({"samples": len(samples)} if form == MU_LAW else {})
+        record: Record = {"samples": len(samples), "file": name, "row": row}
         return record | (sample_facts(samples) if self.measured == "samples" else {})
+
+
+def origin(utterance: Utterance) -> Record:
+    """Where the sound of a row comes from, as the corpus has it: fields of the row, those that are known."""
+    place = {"source": str(utterance.audio), "start": utterance.start, "end": utterance.end}
+    place |= {"source_channel": utterance.channel}
+    return {name: value for name, value in place.items() if value is not None}
 
 
 def _is_ready(utterance: Utterance, info: AudioInfo) -> bool:

@@ -29,7 +29,7 @@ from data.audio import AudioInfo, read_wideband
 from data.babble import TalkerPool
 from data.call_profiles import Mix
 from data.channel_config import CONFIG, read_mix
-from data.conversion import Converter
+from data.conversion import Converter, origin
 from data.corpora import Utterance
 from data.errors import UserError, run
 from data.files import sha256_of
@@ -69,7 +69,7 @@ class Offline:
     def _simulate(self, utterance: Utterance, room: Path) -> Record:
         name = file_name(utterance.key, FORMS[self.form].suffix)
         made = carry_file(self.simulator, utterance, room / name, self.measured, self.form)
-        row = {"channel": made.call.row()} | _origin(utterance)
+        row = {"channel": made.call.row()} | _fields(utterance)
         if self.form == MU_LAW:
             row["samples"] = made.samples
         if self.hashed:  # a test set that has changed unnoticed proves nothing
@@ -85,18 +85,16 @@ class Clean:
     converter: Converter
 
     def __call__(self, utterance: Utterance, room: Path) -> Record:
-        return self.converter(utterance, room) | {"row": online.mark(utterance) | _origin(utterance)}
+        return self.converter(utterance, room) | {"row": online.mark(utterance) | _fields(utterance)}
 
     def size(self, utterance: Utterance, info: AudioInfo, seconds: float) -> int | None:
         """Bytes of so many seconds; None where it stays as it is."""
         return self.converter.size(utterance, info, seconds)
 
 
-def _origin(utterance: Utterance) -> Record:
+def _fields(utterance: Utterance) -> Record:
     """Where the clean sound lies, for reports; and that an utterance without text is no mistake: nobody speaks."""
-    place = {"source": str(utterance.audio), "start": utterance.start, "end": utterance.end}
-    place |= {"source_channel": utterance.channel, "negative": True if not utterance.text else None}
-    return {name: value for name, value in place.items() if value is not None}
+    return origin(utterance) | ({} if utterance.text else {"negative": True})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -43,7 +43,7 @@ def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, 
         other = there.get(key)
         if other is None or other["ref"] != line["ref"]:
             raise UserError(f"{baseline}: has not the utterance {key} of {folder}: score both on the same set")
-        yield (str(folder), line.get("call", key)), line, other
+        yield (str(folder), call_of(line)), line, other
     if len(there) > len(here):
         raise UserError(f"{folder}: lacks {len(there) - len(here)} utterances of {baseline}: score both on the same set")
 
@@ -53,13 +53,19 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
     rows = [row for folder, baseline in pairs for row in paired(folder, baseline, name)]
     groups = [group for group, _, _ in rows]
     for branch, title in BRANCHES.items():
-        edits, before = ([_edits(line, branch) for line in side] for side in list(zip(*rows, strict=True))[1:])
+        edits, before = ([edits_of(line, branch) for line in side] for side in list(zip(*rows, strict=True))[1:])
         yield (f"{name} CER ({title}), %: {rate_interval(edits, groups)} against {rate_interval(before, groups)}, "
                f"difference {difference_interval(edits, before, groups)}")  # fmt: skip
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
 
 
-def _edits(line: Line, branch: str) -> EditCounts:
+def call_of(line: Line) -> str:
+    """What an utterance is drawn with: its call, else itself."""
+    return line.get("call", line["key"])
+
+
+def edits_of(line: Line, branch: str) -> EditCounts:
+    """The errors of one branch in one utterance."""
     return count_edits(*(units(normalise(line[side])) for side in ("ref", branch)))
 
 

@@ -1,68 +1,115 @@
 """Batches → text, by the LLM and by the CTC branch, equal to FunASR's own one-by-one decoding.
 
 FunASR falls back to one utterance at a time as soon as a CTC branch is loaded; here the whole batch goes through both.
+What the company of an utterance is, changes nothing for it: its text ends, or is stopped, by its own sound alone.
 """
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
+import local.engine  # noqa: F401  before any part of FunASR
+
+# isort: split
 import torch
+import torch.nn.functional as F
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
+from transformers import DynamicCache
 
 from local.nano import FunASRNanoWithCTC
+from local.runaway import Text
+from local.tally import SECONDS_A_FRAME
 
-CHARACTERS_A_SECOND = 12  # nobody speaks faster; an LLM that never ends its text is cut there
-SPARE_TOKENS = 16
-SECONDS_A_FRAME = 0.06
+FRAMES_AT_ONCE = 4096  # that the CTC output layer looks at: 1 GB of fp32 scores of the released vocabulary
+THINNED = 0.75  # rows that have ended leave the batch once no more than this share of it is left
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The texts of one utterance; `cut` says why the LLM's was stopped (`local.runaway`), empty where it ended by itself."""
+
+    llm: str
+    ctc: str
+    cut: str
 
 
 @torch.inference_mode()
-def decode(model: FunASRNanoWithCTC, tokenizer, batch: dict, sources: list[torch.Tensor]) -> tuple[list[str], list[str]]:
-    """Texts of the LLM and of the CTC branch, one each an utterance.
+def decode(model: FunASRNanoWithCTC, tokenizer, batch: dict, sources: list[torch.Tensor]) -> list[Heard]:
+    """What both branches hear in each utterance.
 
     `batch` is what `local.batches.collate` makes, `sources` the prompts' token ids (tokens,) with room for the audio.
     """
     encoded, lengths = model.encode(batch["speech"], batch["speech_lengths"])
-    return _llm_texts(model, tokenizer, batch, sources, encoded, lengths), _ctc_texts(model)
-
-
-def _llm_texts(model, tokenizer, batch, sources, encoded, lengths) -> list[str]:
     audio, _ = model.audio_adaptor(encoded, lengths)
-    embed = model.llm.get_input_embeddings()
-    prompts = []
-    for number, ids in enumerate(sources):
-        prompt = embed(ids).clone()
-        begin, count = int(batch["fbank_beg"][number, 0]), int(batch["fake_token_len"][number, 0])
-        prompt[begin : begin + count] = audio[number, :count]
-        prompts.append(prompt)
-    inputs, mask = _pad_left(prompts)
-    longest = float(lengths.max()) * SECONDS_A_FRAME
-    generated = model.llm.generate(
-        inputs_embeds=inputs,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        max_new_tokens=SPARE_TOKENS + int(longest * CHARACTERS_A_SECOND),
-        do_sample=False,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    texts = tokenizer.batch_decode(generated, skip_special_tokens=True)
-    return [re.sub(r"\s+", " ", text.replace("/sil", " ")) for text in texts]  # as FunASR's inference does
+    seconds = [frames * SECONDS_A_FRAME for frames in lengths.tolist()]
+    written = write(model.llm, *_prompts(model, batch, sources, audio), seconds)
+    return [
+        Heard(_llm_text(tokenizer, text), ctc, text.cut) for text, ctc in zip(written, _ctc_texts(model), strict=True)
+    ]
 
 
-def _pad_left(prompts: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Prompts (tokens, dim) → (batch, longest, dim) and the mask of what is real (batch, longest)."""
-    inputs = pad_sequence([prompt.flip(0) for prompt in prompts], batch_first=True).flip(1)
-    sizes = torch.tensor([len(prompt) for prompt in prompts], device=inputs.device)
-    mask = torch.arange(inputs.shape[1], device=inputs.device) >= inputs.shape[1] - sizes[:, None]
+def _prompts(model, batch: dict, sources: list[torch.Tensor], audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prompts with their audio in them, padded on the left: (batch, tokens, dim), and the mask of what is real."""
+    ids = pad_sequence([source.flip(0) for source in sources], batch_first=True).flip(1)
+    pads = [ids.shape[1] - len(source) for source in sources]
+    inputs = model.llm.get_input_embeddings()(ids).clone()
+    places = zip(pads, batch["fbank_beg"][:, 0].tolist(), batch["fake_token_len"][:, 0].tolist(), strict=True)
+    for row, (pad, begin, count) in enumerate(places):
+        inputs[row, pad + begin : pad + begin + count] = audio[row, :count]
+    mask = torch.arange(ids.shape[1], device=ids.device) >= torch.tensor(pads, device=ids.device)[:, None]
     return inputs, mask.long()
+
+
+def write(llm: nn.Module, inputs: torch.Tensor, mask: torch.Tensor, seconds: list[float]) -> list[Text]:
+    """What the LLM answers to each prompt, greedily.
+
+    `inputs` (batch, tokens, dim) and `mask` (batch, tokens) are padded on the left; `seconds` is how long each one's
+    sound lasts. Texts that have ended soon leave the batch and cost no further steps.
+    """
+    texts = [Text(length) for length in seconds]
+    rows, ends = list(texts), _ends(llm)
+    cache = DynamicCache(config=llm.config)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    given = {"inputs_embeds": inputs}
+    while any(text.open for text in rows):
+        told = llm(
+            **given, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1
+        )
+        best = told.logits[:, -1].argmax(-1)
+        for text, token in zip(rows, best.tolist(), strict=True):
+            if text.open:
+                text.add(token, ends)
+        left = [row for row, text in enumerate(rows) if text.open]
+        if len(left) <= THINNED * len(rows):
+            rows = [rows[row] for row in left]
+            places = torch.tensor(left, dtype=torch.int64, device=best.device)
+            cache.batch_select_indices(places)
+            best, mask, positions = best[places], mask[places], positions[places]
+        mask, positions = F.pad(mask, (0, 1), value=1), positions[:, -1:] + 1
+        given = {"input_ids": best[:, None]}
+    return texts
+
+
+def _ends(llm: nn.Module) -> tuple[int, ...]:
+    """The tokens that end a text."""
+    ends = llm.generation_config.eos_token_id
+    return () if ends is None else (ends,) if isinstance(ends, int) else tuple(ends)
+
+
+def _llm_text(tokenizer, text: Text) -> str:
+    """As FunASR's inference writes it; a cut may have gone through a character that has several tokens."""
+    words = tokenizer.decode(text.tokens, skip_special_tokens=True)
+    return re.sub(r"\s+", " ", (words.rstrip("\ufffd") if text.cut else words).replace("/sil", " "))
 
 
 def _ctc_texts(model: FunASRNanoWithCTC) -> list[str]:
     """Best path: the best token of every frame, repeats joined, blanks dropped."""
     hidden, lengths = model.ctc_hidden()
-    best = model.ctc.argmax(hidden)
+    real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+    best = torch.cat([model.ctc.ctc_lo(frames).argmax(-1) for frames in hidden[real].split(FRAMES_AT_ONCE)]).cpu()
     texts = []
-    for path, length in zip(best, lengths.tolist(), strict=True):
-        tokens = torch.unique_consecutive(path[:length])
+    for path in best.split(lengths.tolist()):
+        tokens = torch.unique_consecutive(path)
         texts.append(model.ctc_tokenizer.decode(tokens[tokens != model.blank_id].tolist()).replace("<|nospeech|>", ""))
     return texts

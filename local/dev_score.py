@@ -9,10 +9,10 @@ import torch
 from data.prompt import target
 from data.text import normalise, units
 from local.alignment import EditCounts, count_edits
-from local.batches import Utterances, loader, plan, shares, to_device, tokens_of
+from local.batches import Utterances
 from local.config import StageConfig
-from local.decode import decode
 from local.distributed import World
+from local.hearing import Batching, hear
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,14 @@ def score_dev(model, tokenizer, data: Utterances, config: StageConfig, world: Wo
     weights = model.llm_weight, model.ctc_weight
     model.llm_weight = model.ctc_weight = 1.0
     conf = config.dataset_conf
-    batches = plan([tokens_of(row) for row in data.rows], conf.batch_size, conf.batch_size_utts, seed=0, epoch=0)
-    parts = shares(batches, world.rank, world.size)
+    batching = Batching(conf.batch_size, conf.batch_size_utts, conf.num_workers)
     sums = dict.fromkeys(("llm", "llm_count", "ctc", "ctc_count"), 0.0)
     edits = [EditCounts(), EditCounts()]
-    for batch, (part, counts) in zip(loader(data, [part for part, _ in parts], conf.num_workers), parts, strict=True):
-        if counts:
-            batch = to_device(batch, world.device)
-            texts = decode(model, tokenizer, batch, batch["sources"])
-            sums = {name: sums[name] + float(value) for name, value in model(**batch).items()}
-            references = [_units(target(data.rows[index]["messages"])) for index in part]
-            edits = [before + _edits(references, heard) for before, heard in zip(edits, texts, strict=True)]
+    for part, batch, heard in hear(model, tokenizer, data, batching, world):
+        sums = {name: sums[name] + float(value) for name, value in model(**batch).items()}
+        references = [_units(target(data.rows[index]["messages"])) for index in part]
+        texts = [one.llm for one in heard], [one.ctc for one in heard]
+        edits = [before + _edits(references, side) for before, side in zip(edits, texts, strict=True)]
     model.llm_weight, model.ctc_weight = weights
     return _score(world.sums([*sums.values(), *(n for e in edits for n in (e.errors, e.ref))]), config)
 

@@ -1,4 +1,4 @@
-"""The processes of one training: who am I, and sums over all of us. One process needs no process group at all."""
+"""The processes of one program: who am I, and sums over all of us. One process needs no process group at all."""
 from __future__ import annotations
 
 import datetime
@@ -30,6 +30,14 @@ class World:
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
         return tensor.tolist()
+
+    def gather(self, items: list) -> list:
+        """The items of all processes, in the order of the ranks, for rank 0; the others get none."""
+        if self.size == 1:
+            return items
+        parts: list | None = [None] * self.size if self.is_main else None
+        dist.gather_object(items, parts)
+        return [item for part in parts or [] for item in part]
 
     def wait(self) -> None:
         """Until all processes have come here."""

@@ -1,9 +1,11 @@
 """Decode and score one checkpoint: `python local/evaluate.py --model_dir DIR --checkpoint CKPT|released
---set calls_test=JSONL --set … --keywords FILE --output_dir DIR --device cpu|cuda`.
+--set calls_test=JSONL --set … --keywords FILE --output_dir DIR --device cpu|cuda`, by torchrun where there are several
+processes, which share the utterances.
 
-Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, the LLM's errors in their place) and, last of all,
-results.json. Where a calls' test set is among them it is also scored with the texts that the model heard in *other*
-utterances: if it listens, that is far worse.
+Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's was cut where it was, its errors in
+their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that
+the model heard in *other* utterances: if it listens, that is far worse. With --originals, some of it is decoded from the
+original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
 
@@ -19,21 +21,28 @@ import logging
 import os
 
 import torch
-from tqdm import tqdm
 
 from data.errors import UserError, run
 from data.files import sweep, write_text
-from data.manifest import read_rows
+from data.manifest import read_rows, write_rows
 from data.prompt import target
 from data.text import NORMALISER, normalise, units
+from local import distributed
 from local.alignment import marked
-from local.batches import Featuriser, Utterances, loader, plan, to_device, tokens_of
-from local.decode import decode
+from local.batches import Featuriser, Utterances
+from local.compare import Line
+from local.decode import Heard
+from local.distributed import World
+from local.hearing import Batching, hear, in_order
 from local.keywords import blind_guess_kwer, read_keywords
 from local.nano import build
+from local.originals import compare_ways, hear_originals, ways_told, with_originals
+from local.runaway import LENGTH, LOOP
 from local.scoring import score
 
-BATCH_TOKENS, BATCH_UTTERANCES = 8192, 32
+# A step of the LLM takes a GPU as long for many texts as for few, and a worker makes features at some hundred times real
+# time. The largest batch of the released model there: 8 GB of keys and values, 1 GB of CTC scores.
+BATCHING = {"cpu": Batching(8192, 32, 1), "cuda": Batching(32768, 256, 4)}
 CALLS = "calls_test"
 
 
@@ -44,6 +53,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", action="append", required=True, metavar="NAME=JSONL", dest="sets", help="once for each set")
     parser.add_argument("--keywords", type=Path, help="one keyword a line")
     parser.add_argument("--keywords_from", type=Path, metavar="JSONL", help="texts that a blind guesser of keywords knows")
+    parser.add_argument("--originals", type=int, default=0, metavar="N", help="calls to decode from their original files too")
     parser.add_argument("--output_dir", type=Path, required=True)
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
     arguments = parser.parse_args(argv)
@@ -54,29 +64,31 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 class Recogniser:
-    """A checkpoint with all that turns rows into texts."""
+    """A checkpoint with all that turns rows into texts, in one of the processes that share the work."""
 
-    def __init__(self, model_dir: str, checkpoint: str, device: str) -> None:
-        self.device = torch.device(device)
+    def __init__(self, model_dir: str, checkpoint: str, world: World) -> None:
+        self.world = world
         start = None if checkpoint == "released" else checkpoint
-        self.model, settings = build(model_dir, start, {}, device)
+        self.model, settings = build(model_dir, start, {}, str(world.device))
         self.model.eval()
         self.tokenizer = settings["tokenizer"]
         self.featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
 
-    def decode(self, rows: list[dict], title: str) -> list[dict[str, str]]:
-        """For every row, in order: key, reference and the texts of both branches."""
+    def decode(self, rows: list[dict], title: str) -> list[Line]:
+        """For every row, in order: key, reference and the texts of both branches; nothing but in process 0."""
         data = Utterances(rows, self.featuriser)
-        batches = plan([tokens_of(row) for row in rows], BATCH_TOKENS, BATCH_UTTERANCES, seed=0, epoch=0)
-        heard: dict[int, dict[str, str]] = {}
-        for part, batch in zip(batches, tqdm(loader(data, batches, 1), title, disable=None), strict=True):
-            batch = to_device(batch, self.device)
-            for index, llm, ctc in zip(part, *decode(self.model, self.tokenizer, batch, batch["sources"]), strict=True):
-                row = rows[index]
-                heard[index] = {"key": row["key"], "ref": target(row["messages"]), "llm": llm, "ctc": ctc}
-                heard[index] |= {name: row[name] for name in ("call", "speaker") if name in row}
-                heard[index]["llm_errors"] = marked(*(units(normalise(heard[index][side])) for side in ("ref", "llm")))
-        return [heard[index] for index in range(len(rows))]
+        batching = BATCHING[self.world.device.type]
+        heard = hear(self.model, self.tokenizer, data, batching, self.world, title)
+        numbered = ((index, one) for part, _, found in heard for index, one in zip(part, found, strict=True))
+        return [decoded(row, one) for row, one in zip(rows, in_order(numbered, self.world), strict=self.world.is_main)]
+
+
+def decoded(row: dict, heard: Heard) -> Line:
+    """The line of an utterance in decode/NAME.jsonl."""
+    line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm, "ctc": heard.ctc}
+    line |= {name: row[name] for name in ("call", "speaker") if name in row}
+    line |= {"cut": heard.cut} if heard.cut else {}
+    return line | {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
 
 
 def read_set(path: str) -> list[dict]:
@@ -89,15 +101,24 @@ def read_set(path: str) -> list[dict]:
     return rows
 
 
-def score_set(heard: list[dict[str, str]], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
-    """Scores of both branches and, with `listening`, of the LLM's texts dealt out to the wrong utterances."""
+def score_set(heard: list[Line], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
+    """Scores of both branches, how many texts of the LLM were cut and why, and, with `listening`, the scores of its
+    texts dealt out to the wrong utterances."""
     refs = {line["key"]: line["ref"] for line in heard}
     scores = {branch: score(refs, {line["key"]: line[branch] for line in heard}, keywords) for branch in ("llm", "ctc")}
+    scores["llm"]["cut"] = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
     if listening:
         others = heard[1:] + heard[:1]
         wrong = {line["key"]: other["llm"] for line, other in zip(heard, others, strict=True)}
         scores["other_audio"] = score(refs, wrong, keywords)
     return scores
+
+
+def told(title: str, scores: dict[str, dict]) -> str:
+    """The line of a set in the log."""
+    llm, ctc = (percent(scores[branch]["cer"]) for branch in ("llm", "ctc"))
+    cuts = ", ".join(f"{count} texts cut by {reason}" for reason, count in scores["llm"]["cut"].items() if count)
+    return f"{title}: CER {llm} (LLM) {ctc} (CTC), {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
 
 
 def training_summary(folder: Path) -> dict:
@@ -120,24 +141,52 @@ def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
+    world = distributed.join(arguments.device)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
+    try:
+        evaluate(arguments, world)
+    finally:
+        distributed.leave(world)
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace, world: World) -> None:
+    """Decode all sets, in all processes; score and write them in process 0."""
     sets = {name: read_set(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
     keywords = read_keywords(arguments.keywords) if arguments.keywords else None
-    for room in (arguments.output_dir, arguments.output_dir / "decode"):
-        sweep(room)
-    recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, arguments.device)
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
+    if world.is_main:
+        for room in (arguments.output_dir, arguments.output_dir / "decode"):
+            sweep(room)
+    recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, world)
     for name, rows in sets.items():
         heard = recogniser.decode(rows, name)
-        lines = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in heard)
-        write_text(arguments.output_dir / "decode" / f"{name}.jsonl", lines)
-        results["sets"][name] = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
-        llm, ctc = (results["sets"][name][branch]["cer"] for branch in ("llm", "ctc"))
-        title = f"{arguments.output_dir.name} {name}"
-        print(f"{title}: CER {percent(llm)} (LLM) {percent(ctc)} (CTC), {len(rows)} utterances", flush=True)
-    results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
-    write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
-    return 0
+        if world.is_main:
+            write_rows(arguments.output_dir / "decode" / f"{name}.jsonl", heard)
+            scores = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
+            results["sets"][name] = scores
+            print(told(f"{arguments.output_dir.name} {name}", scores), flush=True)
+        if name == CALLS and arguments.originals:
+            results |= evaluate_originals(arguments, rows, heard, world)
+    if world.is_main:
+        results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
+        write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
+
+
+def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: list[Line], world: World) -> dict:
+    """The calls from their original files, in all processes; what to add to the results, in process 0."""
+    title = f"{arguments.output_dir.name} {CALLS}"
+    chosen = with_originals(rows, arguments.originals)
+    found = in_order(hear_originals(arguments.model_dir, arguments.checkpoint, chosen, world), world) if chosen else []
+    if not found:
+        if world.is_main:
+            print(f"{title}: not decoded from original files: no row names one, or AutoModel has not its prompt", flush=True)
+        return {}
+    lines = [decoded(row, one) for row, one in zip(chosen, found, strict=True)]
+    write_rows(arguments.output_dir / "decode" / f"{CALLS}_originals.jsonl", lines)
+    result = compare_ways(heard, lines)
+    print(ways_told(title, result), flush=True)
+    return {"originals": result}
 
 
 def percent(rate: float | None) -> str:

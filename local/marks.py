@@ -224,6 +224,8 @@ def scores(experiment: Experiment, name: str) -> Table:
     table = {f"{rows}.jsonl": fingerprint.digest(experiment.rows(rows)) for rows in SCORED}
     keywords = experiment["KEYWORDS"]
     table["KEYWORDS"] = fingerprint.digest(TOP / keywords) if keywords else ""
+    if name in ("baseline", "3"):
+        table["ORIGINALS"] = experiment["ORIGINALS"]
     if name in STAGE_FILES:
         settings = experiment.settings(name)
         table |= {key: value for key, value in settings.items() if key.startswith("gate.")}

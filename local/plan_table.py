@@ -65,11 +65,11 @@ def _training(ahead: StagesAhead, name: str, pace: Pace) -> float:
 
 
 def _scoring(ahead: StagesAhead, paces: dict[str, Pace]) -> float | None:
-    """Seconds in which one process decodes all sets that are scored; None where nothing was measured."""
+    """Seconds in which the processes decode all sets that are scored; None where nothing was measured."""
     if not paces:
         return None
     scored = [ahead.rows[path] for path in map(ahead.experiment.rows, SCORED) if path in ahead.rows]
-    return 3600 * sum(map(hours, scored)) / next(iter(paces.values())).decoding
+    return 3600 * sum(map(hours, scored)) / next(iter(paces.values())).decoding / ahead.choice.processes
 
 
 def table(forecasts: list[Forecast]) -> Iterator[str]:

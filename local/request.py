@@ -26,6 +26,7 @@ CHOICES = {
 NUMBERS = {
     "SEED": 0,
     "DEV_CAP": 1,
+    "ORIGINALS": 0,
     "NNODES": 1,
     "NODE_RANK": 0,
     "MASTER_PORT": 1,

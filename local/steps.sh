@@ -55,19 +55,24 @@ check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3
   ((${#words[@]} == 0)) || "$python" local/config.py "${words[@]}" >/dev/null
 }
 
+launcher() {    # launcher MACHINES: sets $launch, the words that start a program in all processes of so many machines
+  launch=("$python")
+  if (($1 > 1)); then
+    launch+=(-m torch.distributed.run --nnodes "$1" --node_rank "$NODE_RANK" --nproc_per_node "$processes"
+      --master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT")
+  elif ((processes > 1)); then
+    launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
+  fi
+}
+
 train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
-  local line words replayed launch=("$python")
+  local line words replayed launch
   log=$2/train.log
   [[ ! -s $2/model.pt ]] || return 0
   replayed=$("$python" local/stages.py replays "$1")
   line=$("$python" local/stages.py settings "$1")
   read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
-  if ((NNODES > 1)); then
-    launch+=(-m torch.distributed.run --nnodes "$NNODES" --node_rank "$NODE_RANK" --nproc_per_node "$processes"
-      --master_addr "$MASTER_ADDR" --master_port "$MASTER_PORT")
-  elif ((processes > 1)); then
-    launch+=(-m torch.distributed.run --standalone --nproc_per_node "$processes")    # on a free port
-  fi
+  launcher "$NNODES"
   "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
     ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
     "${words[@]:1}" || stopped_with $?
@@ -78,8 +83,8 @@ stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torch
   return "$1"
 }
 
-score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; on machine 0 only
-  local set sets=()
+score() {    # score FOLDER CHECKPOINT [option …]: on every set that stage 0 made; by all processes of machine 0
+  local set sets=() launch
   log=$1/train.log
   [[ ! -s $1/results.json && $NODE_RANK == 0 ]] || return 0
   for set in calls_dev=real_8k_telephone/dev calls_test=real_8k_telephone/test \
@@ -87,8 +92,9 @@ score() {    # score FOLDER CHECKPOINT: on every set that stage 0 made; on machi
     [[ ! -f $data/${set#*=}.jsonl ]] || sets+=(--set "${set%%=*}=$data/${set#*=}.jsonl")
   done
   mkdir -p "$1"
-  "$python" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --output_dir "$1" --device "$device" \
-    ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} | tee -a "$log"
+  launcher 1
+  "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --output_dir "$1" --device "$device" \
+    ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} "${@:3}" | tee -a "$log"
 }
 
 has_work() {    # has_work STAGE: true, or false where it is finished; anything else ends the run

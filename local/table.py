@@ -16,7 +16,7 @@ if not __package__:  # `python local/table.py`: the top folder, not local/, must
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
@@ -34,13 +34,14 @@ COLUMNS: dict[str, Column] = {
     "telephone CER (CTC)": ("telephone_test", "ctc", "cer"),
     "wideband CER (LLM)": ("guard", "llm", "cer"),
 }
+WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
 
 
 def report(exp_dir: Path) -> Iterator[str]:
-    """All lines: the table, what it was scored on, gates, controls."""
+    """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
     stages = load_stages(exp_dir)
-    yield from grid("test sets, %", {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
+    yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
     yield from ("", sizes(next(iter(stages.values()))))
     gates = [line for stage, results in stages.items() for line in gate_lines(stage, results)]
     if gates:
@@ -48,7 +49,11 @@ def report(exp_dir: Path) -> Iterator[str]:
     controls = dict(control_rows(stages, load(exp_dir / "controls" / "stage1_clean" / "results.json")))
     if controls:
         yield ""
-        yield from grid("controls, %", controls)
+        yield from grid("controls, %", COLUMNS, controls)
+    ways = dict(row for stage, results in stages.items() for row in way_rows(stage, results.get("originals")))
+    if ways:
+        yield ""
+        yield from grid("calls from their original files, CER %", WAYS, ways)
 
 
 def load(path: Path) -> Results | None:
@@ -99,9 +104,9 @@ def title(stage: str) -> str:
     return stage if stage == "baseline" else f"stage {stage}"
 
 
-def grid(corner: str, rows: dict[str, list[str]]) -> Iterator[str]:
-    """A Markdown table of named rows under COLUMNS, padded to even columns."""
-    lines = [[corner, *COLUMNS], *([name, *row] for name, row in rows.items())]
+def grid(corner: str, columns: Iterable[str], rows: dict[str, list[str]]) -> Iterator[str]:
+    """A Markdown table of named rows, padded to even columns."""
+    lines = [[corner, *columns], *([name, *row] for name, row in rows.items())]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     for first, *others in lines:
@@ -139,6 +144,19 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
     if "blind_kwer" in last:
         guess = percent(last["blind_kwer"])
         yield "keywords guessed blind", [guess if of == "kwer" else "-" for *_, of in COLUMNS.values()]
+
+
+def way_rows(stage: str, ways: Results | None) -> Iterator[tuple[str, list[str]]]:
+    """Both ways of the same calls to the model, a row a branch: by stage 0, and as an unmodified AutoModel takes the files.
+
+    The difference is paired, its interval by bootstrap over calls.
+    """
+    for branch in ("llm", "ctc") if ways else ():
+        score = ways[branch]
+        low, high = score.get("interval", (None, None))
+        numbers = [percent(score.get(name)) for name in ("cer", "cer_originals", "difference")]
+        interval = f"{percent(low)} to {percent(high)}"
+        yield f"{title(stage)}, {branch.upper()}", [*numbers, interval, f"{ways['utterances']:,} of {ways['of']:,}"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

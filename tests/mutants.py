@@ -68,9 +68,30 @@ MUTANTS = (
     Mutant(
         "another prompt in decoding alone",
         "local/decode.py",
-        "prompt = embed(ids).clone()",
-        "prompt = embed(ids[:-1]).clone()",
+        "get_input_embeddings()(ids).clone()",
+        "get_input_embeddings()(ids.roll(1, 1)).clone()",
         "tests/test_decode.py::test_a_batch_is_decoded_as_stock_funasr_decodes_one_by_one",
+    ),
+    Mutant(
+        "texts capped by the longest sound of their batch",
+        "local/decode.py",
+        "[Text(length) for length in seconds]",
+        "[Text(max(seconds)) for _ in seconds]",
+        "tests/test_decode.py::test_an_utterance_that_never_ends_is_cut_by_its_own_sound_in_any_company",
+    ),
+    Mutant(
+        "repeats cut that were spoken",
+        "local/runaway.py",
+        "            self.open = False\n            return\n",
+        "            self.open = False\n            self._cut()\n            return\n",
+        "tests/test_runaway.py::test_what_a_tongue_can_repeat_in_the_whole_sound_is_left_alone",
+    ),
+    Mutant(
+        "an utterance that no process decodes",
+        "local/hearing.py",
+        "return sorted(mine)",
+        "return sorted(mine)[1:]",
+        "tests/test_hearing.py::test_every_utterance_falls_to_exactly_one_process",
     ),
     Mutant(
         "an utterance of each batch never loaded",

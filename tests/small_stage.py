@@ -80,13 +80,13 @@ def run(
     return tensors(folder / "model.pt")
 
 
-def run_processes(count: int, *arguments: str) -> None:
-    """Train in `count` processes of their own, as the driver does."""
+def run_processes(count: int, *arguments: str, program: str = "local/train.py") -> None:
+    """Run a program, to train if none is named, in `count` processes of their own, as the driver does."""
     launch = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)] if count > 1 else []
     )
     done = subprocess.run(
-        [sys.executable, *launch, str(TOP / "local/train.py"), *arguments],
+        [sys.executable, *launch, str(TOP / program), *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

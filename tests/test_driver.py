@@ -40,11 +40,24 @@ def test_the_whole_experiment_in_order_from_another_folder(tree, tmp_path):
     assert (tree.stages / "final_checkpoint.txt").read_text(encoding="utf-8").count("stage3_lora") == 1
 
 
+@pytest.mark.slow
+def test_all_processes_train_and_score(tree):
+    assert tree.run("0 1", NPROC="2").returncode == 0
+    programs = names(tree.programs())
+    assert (programs.count("train"), programs.count("evaluate"), programs.count("table")) == (2, 4, 1)
+
+
 def test_each_stage_starts_from_what_the_one_before_hands_on(tree):
     assert tree.run("0 3").returncode == 0
     starts = [re.search(r"--init (\S+)", line)[1] for line in tree.programs() if line.startswith("train ")]
     folder = "exp_output/exp/8k_telephone"
     assert starts == ["released", f"{folder}/stage1_encoder/model.pt", f"{folder}/stage2_adapter/model.pt"]
+
+
+def test_the_first_and_the_last_model_hear_the_original_files_too(tree):
+    assert tree.run("0 3", ORIGINALS="7").returncode == 0
+    scored = [line for line in tree.programs() if line.startswith("evaluate ")]
+    assert [line.endswith(" --originals 7") for line in scored] == [True, False, False, True]
 
 
 def test_a_second_run_skips_all_within_seconds(finished):

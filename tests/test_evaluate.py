@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 from rapidfuzz.distance import Levenshtein
+from small_stage import run_processes
 
 from data.errors import UserError
 from data.manifest import write_rows
+from data.prompt import audio_path
 from data.text import normalise
 from local import evaluate
+from local.decode import Heard
 
 KEYWORDS = ("天气", "提醒", "电话")
 
@@ -20,7 +23,7 @@ KEYWORDS = ("天气", "提醒", "电话")
 def scored(model_dir, rows, tmp_path_factory) -> Path:
     """The folder of a baseline, scored on two sets."""
     folder = tmp_path_factory.mktemp("scored") / "baseline"
-    write_rows(folder.parent / "calls.jsonl", rows[:8])
+    write_rows(folder.parent / "calls.jsonl", [row | {"source": audio_path(row["messages"])} for row in rows[:8]])
     write_rows(folder.parent / "guard.jsonl", rows[8:14])
     (folder.parent / "keywords.txt").write_text("\n".join(KEYWORDS), encoding="utf-8")
     folder.mkdir()
@@ -54,6 +57,8 @@ def arguments(model_dir: Path, folder: Path, *sets: str) -> list[str]:
         str(folder),
         "--device",
         "cpu",
+        "--originals",
+        "5",
     ]
 
 
@@ -82,9 +87,39 @@ def test_every_utterance_is_decoded_in_the_order_of_its_rows(scored, rows):
         ]
 
 
-def test_texts_are_those_of_stock_funasr(scored, stock, rows):
-    from data.prompt import audio_path
+def test_cut_texts_are_counted_and_marked():
+    def line(key: str, **more: str) -> dict[str, str]:
+        return evaluate.decoded({"key": key, "messages": [{"role": "assistant", "content": "你好"}]}, Heard("你好", "好", **more))
 
+    heard = [line("a", cut=""), line("b", cut="length"), line("c", cut="loop"), line("d", cut="loop")]
+    assert [one.get("cut") for one in heard] == [None, "length", "loop", "loop"]
+    scores = evaluate.score_set(heard, None, False)
+    assert scores["llm"]["cut"] == {"length": 1, "loop": 2}
+    assert evaluate.told("stage guard", scores) == (
+        "stage guard: CER 0.00 % (LLM) 50.00 % (CTC), 4 utterances, 1 texts cut by length, 2 texts cut by loop"
+    )
+    assert evaluate.told("stage guard", evaluate.score_set(heard[:1], None, False)).endswith(", 1 utterances")
+
+
+def test_what_is_16_khz_already_is_heard_alike_both_ways(scored):
+    ours = {line["key"]: line for line in decoded(scored, "calls_test")}
+    originals = decoded(scored, "calls_test_originals")
+    assert len(originals) == 5 and all(line == ours[line["key"]] for line in originals)
+    found = results(scored)["originals"]
+    assert (found["utterances"], found["of"]) == (5, 8)
+    assert found["llm"]["difference"] == found["ctc"]["difference"] == 0.0
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_files_as_one(scored, model_dir):
+    folder = scored.with_name("by_two")
+    sets = [f"calls_test={scored.parent / 'calls.jsonl'}", f"guard={scored.parent / 'guard.jsonl'}"]
+    run_processes(2, *arguments(model_dir, folder, *sets), program="local/evaluate.py")
+    for name in ("results.json", "decode/calls_test.jsonl", "decode/calls_test_originals.jsonl", "decode/guard.jsonl"):
+        assert (folder / name).read_bytes() == (scored / name).read_bytes(), name
+
+
+def test_texts_are_those_of_stock_funasr(scored, stock, rows):
     answers = stock.generate(input=[audio_path(row["messages"]) for row in rows[:8]])
     assert [(line["llm"], line["ctc"]) for line in decoded(scored, "calls_test")] == [
         (a["text"], a["ctc_text"]) for a in answers

@@ -31,6 +31,10 @@ def sound_of(row: dict) -> Path:
     return Path(audio_path(row["messages"]))
 
 
+def origin_of(row: dict) -> dict:
+    return {name: row[name] for name in ("source", "start", "end", "source_channel") if name in row}
+
+
 def test_8_khz_becomes_16_khz_in_the_folder(tmp_path):
     rows = convert(make_corpus(tmp_path / "c", rate=8000), tmp_path / "out" / "train.jsonl")
     assert len(rows) == 12 and rows[3]["speaker"] == "s3" and rows[3]["call"] == "c1"
@@ -38,6 +42,7 @@ def test_8_khz_becomes_16_khz_in_the_folder(tmp_path):
         assert sound_of(row).parent.parent == tmp_path / "out" / "shards" / "train"
         samples, rate = soundfile.read(sound_of(row), dtype="int16")
         source, _ = read_audio(tmp_path / "c" / f"{number}.wav")
+        assert origin_of(row) == {"source": str(tmp_path / "c" / f"{number}.wav")}
         assert rate == 16000 and len(samples) == 2 * len(source)
         np.testing.assert_allclose(samples, resample(source, 8000, 16000) * 32768, atol=0.51)
 
@@ -47,6 +52,7 @@ def test_16_khz_is_referenced_where_it_lies(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a relative manifest still gives absolute paths
     rows = convert(Path("c/manifest.jsonl"), tmp_path / "out" / "train.jsonl")
     assert [sound_of(row) for row in rows] == [tmp_path / "c" / f"{n}.wav" for n in range(12)]
+    assert not any(map(origin_of, rows)), "what is used as it lies has no other origin"
     assert not sounds(tmp_path / "out")
 
 
@@ -63,6 +69,8 @@ def test_a_part_of_a_file_is_cut_out(tmp_path, place):
     write_voice(tmp_path / "a.wav", 0.5, channels=2)
     manifest = write_manifest(tmp_path / "m.jsonl", [{"source": "a.wav", "target": "字", **place}])
     row = convert(manifest, tmp_path / "out" / "train.jsonl")[0]
+    renamed = {"source_channel" if name == "channel" else name: value for name, value in place.items()}
+    assert origin_of(row) == {"source": str(tmp_path / "a.wav"), **renamed}
     whole = soundfile.read(tmp_path / "a.wav", dtype="int16")[0]
     first, last = round(place.get("start", 0) * 16000), round(place.get("end", 0.5) * 16000)
     part = whole[first:last, 1] if "channel" in place else whole[first:last].mean(axis=1)

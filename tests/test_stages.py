@@ -175,6 +175,7 @@ def test_changed_settings_stop_a_stage_begun_or_finished(experiment, change, sai
         {"CHANNEL_PROFILE": "other"},
         {"STAGE1_SET": "++dataset_conf.num_workers=9"},
         {"STAGE2_SET": "++seed=9"},
+        {"ORIGINALS": "9"},
     ],
 )
 def test_what_does_not_touch_a_stage_does_not_stop_it(experiment, change):
@@ -197,6 +198,14 @@ def test_a_changed_gate_asks_for_new_scores_not_for_new_training(experiment):
     finish(experiment, "1")
     with pytest.raises(UserError, match=r"stage 1 was scored .* gate.cer was 10, is now 9.*clean scores"):
         marks.decide(Experiment({**experiment.values, "STAGE1_SET": "++gate.cer=9"}), "1")
+
+
+@pytest.mark.parametrize("name", ["baseline", "3"])
+def test_more_originals_ask_for_new_scores(experiment, name):
+    for stage in dict.fromkeys(("0", "1", "2", name)):
+        finish(experiment, stage)
+    with pytest.raises(UserError, match=r"ORIGINALS was 200, is now 9.*clean scores"):
+        marks.decide(Experiment({**experiment.values, "ORIGINALS": "9"}), name)
 
 
 def test_what_is_going_to_be_made_anew_is_not_compared_yet(experiment):

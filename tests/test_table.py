@@ -77,6 +77,17 @@ def test_controls_stand_under_the_same_columns(exp_dir: Path) -> None:
     assert printed["keywords guessed blind"] == ["-", "-", "80.00", "-", "-", "-"]
 
 
+def test_both_ways_of_the_calls_stand_side_by_side(exp_dir: Path) -> None:
+    assert not any("AutoModel" in line for line in table.report(exp_dir))
+    scored = {"cer": 6.0, "cer_originals": 6.25, "difference": 0.25, "interval": [-0.5, 1.004]}
+    ways = {"utterances": 200, "of": 9001, "calls": 90, "llm": scored, "ctc": {"cer": None, "cer_originals": None}}
+    save(exp_dir / "8k_telephone/stage3_lora", STAGES["8k_telephone/stage3_lora"] | {"originals": ways})
+    printed = rows(exp_dir)
+    assert printed["calls from their original files, CER %"] == list(table.WAYS)
+    assert printed["stage 3, LLM"] == ["6.00", "6.25", "0.25", "-0.50 to 1.00", "200 of 9,001"]
+    assert printed["stage 3, CTC"] == ["n/a", "n/a", "n/a", "n/a to n/a", "200 of 9,001"]
+
+
 def test_columns_are_even(exp_dir: Path) -> None:
     lines = [line for line in table.report(exp_dir) if line.startswith("|")]
     assert len({len(line) for line in lines[:6]}) == 1
