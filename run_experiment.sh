@@ -61,7 +61,8 @@ data=$OUTPUT_ROOT/data
 exp=$OUTPUT_ROOT/exp/8k_telephone
 doing="the start" log=""
 trap 'say_why $?' ERR
-trap 'echo "interrupted in $doing; the same command goes on from there" >&2; exit 130' INT
+trap interrupted INT
+trap stop_as_asked TERM USR1    # as Slurm sends them before a job's time is over
 
 stage_0() {
   log=$data/stage0.log

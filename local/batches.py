@@ -17,6 +17,7 @@ from data import prompt, storage
 from data.errors import UserError
 from data.online import MARK, OnlineChannel
 from local.specaug import SpecAugment
+from local.watchdog import ignore_signals
 
 IGNORED = -100  # label of what the LLM does not have to predict
 JITTER = 0.1  # neighbours in length change from epoch to epoch by this share of their length
@@ -163,7 +164,9 @@ def shares(batches: list[list[int]], rank: int, size: int) -> list[tuple[list[in
 
 def loader(data: Utterances, batches: list[list[int]], workers: int) -> DataLoader:
     """Collated batches in the order of `batches`."""
-    return DataLoader(data, batch_sampler=batches, collate_fn=collate, num_workers=workers)
+    return DataLoader(
+        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, worker_init_fn=ignore_signals
+    )
 
 
 def to_device(batch: dict, device: torch.device) -> dict:

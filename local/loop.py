@@ -21,7 +21,7 @@ from local.optim import make_optimiser
 from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
 from local.tally import SECONDS_A_FRAME, Tally, memory
-from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, ignore_signals, named, naming_the_batch
+from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, named, naming_the_batch
 
 Share = list[tuple[list[int], bool]]  # this process's part of an update: the rows of each batch, and whether they count
 
@@ -88,7 +88,6 @@ class Loop:
         """The loader's batches of the updates to come; dropout goes on where it was."""
         self.data.epoch = self.epoch
         source = loader(self.data, [part for share in mine for part, _ in share], self.config.dataset_conf.num_workers)
-        source.worker_init_fn = ignore_signals
         seed_dropout(self.config.seed, self.epoch, self.world.rank, self.done)
         batches = iter(source)  # draws a number itself
         if self.drawn:

@@ -12,6 +12,31 @@ say_why() {    # say_why STATUS: the last line of a run that stops; 75: a signal
   echo "$how the same command goes on from there" >&2
 }
 
+trainer=""    # the process that is training
+obeying() {    # obeying COMMAND …: trains in the background, where a signal can be passed on to it, and waits until it has saved
+  local status
+  "$@" &
+  trainer=$!
+  while status=0; wait "$trainer" || status=$?; ((status > 128)) && kill -0 "$trainer" 2>/dev/null; do :; done
+  trainer=""
+  return "$status"
+}
+
+stop_as_asked() {
+  if [[ $trainer ]]; then
+    kill -TERM "$trainer" 2>/dev/null || true
+  else
+    say_why 75
+    exit 75
+  fi
+}
+
+interrupted() {    # Ctrl-C
+  [[ -z $trainer ]] || { kill -TERM "$trainer" && wait "$trainer"; } 2>/dev/null || true
+  echo "interrupted in $doing; the same command goes on from there" >&2
+  exit 130
+}
+
 make_built_in_corpora() {
   logged "$python" -m local.mini.corpus --output_dir "$OUTPUT_ROOT/mini" --seed "$SEED" --jobs "$JOBS" \
     --general_train "$MINI_GENERAL_TRAIN" --general_dev "$MINI_GENERAL_DEV" --general_test "$MINI_GENERAL_TEST" \
@@ -73,7 +98,7 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
   line=$("$python" local/stages.py settings "$1")
   read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
   launcher "$NNODES"
-  "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
+  obeying "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
     ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
     "${words[@]:1}" || stopped_with $?
 }

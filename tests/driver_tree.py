@@ -27,6 +27,15 @@ with open("programs.log", "a") as log:
     print(name, *words, file=log)
 if os.environ.get("FAIL") and os.environ["FAIL"] in " ".join([name, *words]):
     sys.exit("stand-in fails as asked")
+if os.environ.get("WAIT") == name:    # until somebody asks it to stop, and a moment to save
+    import signal, time
+    def save(*_):
+        time.sleep(0.3)
+        print("saved", file=open("programs.log", "a"))
+        sys.exit(75)
+    signal.signal(signal.SIGTERM, save)
+    print("waiting", file=open("programs.log", "a"))
+    time.sleep(60)
 if os.environ.get("STOP") and os.environ["STOP"] in " ".join([name, *words]):
     sys.exit(75)
 if name == "corpus":
@@ -84,17 +93,28 @@ class Tree:
         self, words: str = "", cwd: Path | None = None, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """`bash run_experiment.sh WORDS` with these variables, on conf/micro.sh unless another is named."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-        chosen = {} if (self.output / "experiment.json").exists() else {"CONFIG": "micro"}
-        variables = {"PYTHON": sys.executable, "DEVICE": "cpu", **chosen, **variables}
         return subprocess.run(
             ["bash", str(self.top / "run_experiment.sh"), *words.split()],
             cwd=cwd or self.top,
-            env=kept | {name: value for name, value in variables.items() if value is not None},
+            env=self.environment(**variables),
             capture_output=True,
             text=True,
             timeout=120,
         )
+
+    def environment(self, **variables: str) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        chosen = {} if (self.output / "experiment.json").exists() else {"CONFIG": "micro"}
+        variables = {"PYTHON": sys.executable, "DEVICE": "cpu", **chosen, **variables}
+        return kept | {name: value for name, value in variables.items() if value is not None}
+
+    def start(self, words: str, **variables: str) -> subprocess.Popen[str]:
+        """The same, running, in a process group of its own."""
+        return subprocess.Popen(
+            ["bash", str(self.top / "run_experiment.sh"), *words.split()],
+            cwd=self.top, env=self.environment(**variables), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            text=True, start_new_session=True,
+        )  # fmt: skip
 
     def programs(self) -> list[str]:
         """The programs started since the last call, in order, each with its arguments on one line."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 
 import pytest
 from driver_tree import TOP, Tree, names, one_error, work_of
@@ -115,6 +118,39 @@ def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree
     assert done.returncode == 75 and "error:" not in done.stderr
     assert "stopped in stage 1 as asked; the same command goes on from there" in done.stderr
     assert tree.run("0 1").returncode == 0
+
+
+def until(tree: Tree, word: str) -> None:
+    """Wait for a word in what the programs have noted."""
+    log = tree.top / "programs.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and word in log.read_text(encoding="utf-8")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
+def test_a_signal_to_the_driver_reaches_its_training_which_saves_first(tree, name, status):
+    """As from Slurm, which signals the job's shell, or from Ctrl-C; the driver waits until all is saved."""
+    run = tree.start("0 1", WAIT="train")
+    until(tree, "waiting")
+    run.send_signal(signal.Signals[name])
+    told = run.communicate(timeout=60)[1]
+    assert run.returncode == status, told
+    assert tree.programs()[-1] == "saved"
+    assert "the same command goes on from there" in told and "error:" not in told
+    assert names(tree.programs()) == [] and tree.run("0 1").returncode == 0
+    assert "train" in names(tree.programs())
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_to_all_processes_stops_other_work_as_asked(tree, name):
+    """What is no training goes on from its files: nothing is to be saved."""
+    run = tree.start("0 1", WAIT="evaluate")
+    until(tree, "waiting")
+    os.killpg(run.pid, signal.Signals[name])
+    told = run.communicate(timeout=60)[1]
+    assert run.returncode == 75 and "error:" not in told, told
 
 
 def test_only_the_scores_are_made_again_after_a_kill_in_scoring(tree):
