@@ -132,6 +132,15 @@ def test_asked_to_stop_it_finishes_the_update_saves_and_goes_on_later(name, mode
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
+@pytest.mark.slow
+def test_asked_to_stop_while_dev_is_scored_it_saves_after_the_next_update(model_dir, briefest, tmp_path):
+    settings = ("++dataset_conf.num_workers=1", "++dataset_conf.batch_size_utts=1")
+    asked = words(1, model_dir, tmp_path / "asked", briefest, *SHORT, *settings)
+    process = faults.start(asked, "signalled_in_scoring", "SIGTERM", 1)  # of epoch 0: the start
+    assert faults.status(process) == watchdog.RESUMABLE
+    assert "SIGTERM came: saved after update 1" in log_of(tmp_path / "asked").splitlines()[-1]
+
+
 # --- stalls ------------------------------------------------------------------------------------------------------
 
 
