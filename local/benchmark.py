@@ -2,12 +2,17 @@
 """How fast: Markdown tables for README, measured on this machine in one run.
 
     python -m local.benchmark channel [--json FILE]
+    python -m local.benchmark input|train|decode --size mini|full [--device cpu|cuda] [--json FILE]
 
 channel   the telephone channel beside what others do of it, then what it costs in training, then its steps
+input     files on disk to batches, beside FunASR's dataset, then its parts
+train     each stage's updates, beside FunASR's trainer; on a GPU also whether bf16 learns as fp32 does
+decode    files on disk to texts, beside FunASR's generate
 
-One process, one thread. Contestants take turns, round after round; the best round of each counts. Speed goes
-by CPU time, that of child processes included, so that a busy neighbour changes little; the clock stands
-beside it. Audio is made for the purpose in a temporary folder.
+Contestants take turns, round after round; the best round of each counts. Without a GPU speed goes by CPU time, that of
+child processes included, so that a busy neighbour changes little; the clock stands beside it. With one it goes by the
+clock, and the device is waited for. Models have random weights: `mini` is the small architecture of the built-in
+experiment, `full` the released one. Audio is made for the purpose in a temporary folder.
 """
 
 from __future__ import annotations
@@ -20,73 +25,28 @@ if not __package__:  # `python local/benchmark.py`: the top folder, not local/, 
 
 import argparse
 import json
+import logging
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Sequence
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
 from typing import Any
 
-from data.errors import run
+from data.errors import UserError, run
 from data.files import write_text
 from data.one_core import settle_on_one_core
 from data.options import positive
-from local.stopwatch import Timings, race
+from local.benchmark_tables import RACE, Outcome, results, tables
+from local.stopwatch import race
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-COLUMNS = ("× real time", "CPU-s an audio hour", "× real time by the clock", "speed : ours")
-
-def results(timings: Timings, seconds: float) -> list[dict[str, Any]]:
-    """One record a contestant, the first of all being ours; `seconds` of audio were in each pass.
-
-    What is not installed has its title and name only.
-    """
-    ours = next(iter(timings.values()))
-    assert ours is not None
-    records: list[dict[str, Any]] = []
-    for (title, name), timing in timings.items():
-        record: dict[str, Any] = {"table": title, "name": name}
-        if timing:
-            record |= {
-                "times_real_time": seconds / timing.cpu,
-                "cpu_seconds_an_hour": 3600 * timing.cpu / seconds,
-                "times_real_time_by_clock": seconds / timing.clock,
-                "speed_to_ours": ours.cpu / timing.cpu,
-            }
-        records.append(record)
-    return records
+STAGES = (1, 2, 3)
 
 
-def tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Lines of one Markdown table a title."""
-    for title in dict.fromkeys(record["table"] for record in records):
-        rows = [_cells(record) for record in records if record["table"] == title]
-        yield from ("", *grid([title, *COLUMNS], rows))
-
-
-def _cells(record: dict[str, Any]) -> list[str]:
-    if "times_real_time" not in record:
-        return [record["name"], "not installed", "-", "-", "-"]
-    return [
-        record["name"],
-        f"{record['times_real_time']:,.0f}",
-        f"{record['cpu_seconds_an_hour']:.2f}",
-        f"{record['times_real_time_by_clock']:,.0f}",
-        f"{record['speed_to_ours']:.3g}",
-    ]
-
-
-def grid(head: list[str], rows: list[list[str]]) -> Iterator[str]:
-    """Lines of a Markdown table, padded to even columns; all but the first are numbers."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    for first, *others in (head, rule, *rows):
-        yield "| " + " | ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]) + " |"
-
-
-def machine() -> dict[str, str]:
+def machine(*packages: str) -> dict[str, str]:
     """Names of what the figures depend on."""
-    versions = {name: metadata.version(name) for name in ("numpy", "soxr")}
+    versions = {name: metadata.version(name) for name in packages}
     return {"cpu": _cpu_name(), "python": platform.python_version()} | versions
 
 
@@ -99,36 +59,91 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def report(
+    path: Path | None, here: dict[str, str], settings: dict[str, Any], outcome: Outcome
+) -> None:
+    """Print an outcome; write it as JSON, with the machine and the settings that it depends on."""
+    print(", ".join(f"{name} {value}" for name, value in here.items()))
+    print("\n".join(outcome.said))
+    for records, columns in outcome.groups.values():
+        print("\n".join(tables(records, columns)))
+    if path:
+        figures = {name: records for name, (records, _) in outcome.groups.items()}
+        content = {"machine": here} | settings | {"said": outcome.said} | figures
+        write_text(path, json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
 def channel(args: argparse.Namespace) -> int:
     """Time the telephone channel and its rivals, print, and write the JSON."""
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     from local import benchmark_channel  # with numpy, which counts its threads when it is imported
 
     settle_on_one_core()  # as every worker does
     with tempfile.TemporaryDirectory() as folder:
         bench = benchmark_channel.prepare(Path(folder), args.utterances)
         timings = race(bench.groups(), args.utterances, args.rounds, bench.tidy)
-    here, seconds = machine(), benchmark_channel.SECONDS
+    seconds = benchmark_channel.SECONDS
     records = results(timings, seconds * args.utterances)
-    print(", ".join(f"{name} {value}" for name, value in here.items()))
-    print(f"{args.utterances} utterances of {seconds} s, best of {args.rounds} rounds, one thread, by CPU time")
-    print("\n".join(tables(records)))
-    if args.json:
-        settings = {"machine": here, "utterances": args.utterances, "seconds": seconds, "rounds": args.rounds}
-        write_text(args.json, json.dumps(settings | {"rows": records}, ensure_ascii=False, indent=1) + "\n")
+    settings = {"utterances": args.utterances, "seconds": seconds, "rounds": args.rounds}
+    said = [f"{args.utterances} utterances of {seconds} s, best of {args.rounds} rounds, one thread, by CPU time"]
+    report(args.json, machine("numpy", "soxr"), settings, Outcome(said, {"rows": (records, RACE)}))
     return 0
+
+
+def with_model(args: argparse.Namespace) -> int:
+    """Make a model with random weights, measure with it what the command says, print, and write the JSON."""
+    import torch  # takes seconds, and the channel needs none of it
+
+    from local import benchmark_model
+
+    measure = import_module(f"local.benchmark_{args.command}").measure
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda, but torch reaches no GPU: python local/devices.py verify says why")
+    logging.disable(logging.WARNING)  # FunASR tells of every part that it builds
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))  # as in a training of one process
+    with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
+        benchmark_model.write_model(Path(folder) / "model", args.size)
+        outcome = measure(args, Path(folder) / "model", Path(folder))
+    here = machine("numpy", "torch", "funasr", "transformers") | {"threads": str(torch.get_num_threads())}
+    if args.device == "cuda":
+        here = {"gpu": torch.cuda.get_device_name()} | here
+    settings = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
+    report(args.json, here, settings, outcome)
+    return 0
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, dest="command")
+
+    def command(name: str, text: str, work: Callable[[argparse.Namespace], int], rounds: int) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text)
+        added.add_argument("--rounds", type=positive, default=rounds, metavar="N")
+        added.add_argument("--json", type=Path, metavar="FILE", help="the same figures for programs")
+        added.set_defaults(run=work)
+        if work is with_model:
+            added.add_argument("--size", choices=("mini", "full"), required=True)
+            added.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+        return added
+
+    one = command("channel", "the telephone channel", channel, 7)
+    one.add_argument("--utterances", type=positive, default=40, metavar="N")
+    one = command("input", "files to batches", with_model, 3)
+    one.add_argument("--batches", type=positive, default=16, metavar="N", help="of an epoch")
+    one.add_argument("--workers", type=positive, metavar="N", help="loader processes (default: as conf/ has them)")
+    one = command("train", "updates of each stage", with_model, 3)
+    one.add_argument("--updates", type=positive, default=10, metavar="N", help="timed in an epoch")
+    one.add_argument("--stages", type=int, nargs="+", choices=STAGES, default=STAGES)
+    one.add_argument("--agreement", type=int, metavar="N", help="updates in bf16 and in fp32 (default: 200 on a GPU, else none)")
+    one = command("decode", "files to texts", with_model, 3)
+    one.add_argument("--utterances", type=positive, default=64, metavar="N", help="of 5 s in the mean; of 55 s an eighth of it")
+    return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run one benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("channel", help="the telephone channel")
-    command.add_argument("--utterances", type=positive, default=40, metavar="N")
-    command.add_argument("--rounds", type=positive, default=7, metavar="N")
-    command.add_argument("--json", type=Path, metavar="FILE", help="the same figures for programs")
-    command.set_defaults(run=channel)
-    args = parser.parse_args(argv)
-    os.environ.update(dict.fromkeys(THREADS, "1"))
+    args = arguments(argv)
     return args.run(args)
 
 

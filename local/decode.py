@@ -45,7 +45,7 @@ def decode(model: FunASRNanoWithCTC, tokenizer, batch: dict, sources: list[torch
     seconds = [frames * SECONDS_A_FRAME for frames in lengths.tolist()]
     written = write(model.llm, *_prompts(model, batch, sources, audio), seconds)
     return [
-        Heard(_llm_text(tokenizer, text), ctc, text.cut) for text, ctc in zip(written, _ctc_texts(model), strict=True)
+        Heard(_llm_text(tokenizer, text), ctc, text.cut) for text, ctc in zip(written, ctc_texts(model), strict=True)
     ]
 
 
@@ -103,7 +103,7 @@ def _llm_text(tokenizer, text: Text) -> str:
     return re.sub(r"\s+", " ", (words.rstrip("\ufffd") if text.cut else words).replace("/sil", " "))
 
 
-def _ctc_texts(model: FunASRNanoWithCTC) -> list[str]:
+def ctc_texts(model: FunASRNanoWithCTC) -> list[str]:
     """Best path: the best token of every frame, repeats joined, blanks dropped."""
     hidden, lengths = model.ctc_hidden()
     real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
