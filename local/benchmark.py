@@ -137,7 +137,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     one.add_argument("--stages", type=int, nargs="+", choices=STAGES, default=STAGES)
     one.add_argument("--agreement", type=int, metavar="N", help="updates in bf16 and in fp32 (default: 200 on a GPU, else none)")
     one = command("decode", "files to texts", with_model, 3)
-    one.add_argument("--utterances", type=positive, default=64, metavar="N", help="of 5 s in the mean; of 55 s an eighth of it")
+    one.add_argument("--batches", type=positive, default=2, metavar="N", help="of ours")
     return parser.parse_args(argv)
 
 

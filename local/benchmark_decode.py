@@ -21,13 +21,16 @@ from funasr import AutoModel
 from data.prompt import audio_path
 from local import distributed
 from local.batches import Utterances, loader, plan, to_device, tokens_of
-from local.benchmark_corpus import LONG, SHORT, duration, write_corpus
+from local.benchmark_corpus import LONG, SHORT, duration, from_batches, write_corpus
 from local.benchmark_model import TOKENS_A_SECOND, Script, script_ctc
 from local.benchmark_tables import RACE, Columns, Outcome, Record, results
-from local.decode import ctc_texts
+from local.config import Dataset
+from local.decode import ctc_texts, prompts_of, write
 from local.evaluate import BATCHING, Recogniser
 from local.hearing import Batching, hear
+from local.nano import FunASRNanoWithCTC
 from local.stopwatch import Contestant, Groups, Work, race
+from local.tally import SECONDS_A_FRAME
 
 MOST_TOKENS = 2000  # FunASR's default would cut the longest texts
 COLUMNS: Columns = RACE | {"LLM's texts as ours": ("same_texts", "{:,}".format)}
@@ -55,8 +58,9 @@ class Bench:
             "FunASR's generate without CTC branch: LLM alone, one by one": lambda: self._without_ctc(1),
             f"FunASR's generate without CTC branch: LLM alone, {batched.utterances} at a time":
                 lambda: self._without_ctc(batched.utterances),
-            "ours: CTC alone, in batches": lambda: self._ctc(batched),
-            "ours: CTC alone, one by one": lambda: self._ctc(single),
+            "ours: LLM alone, in batches": lambda: self._branch(batched, _llm),
+            "ours: CTC alone, in batches": lambda: self._branch(batched, _ctc),
+            "ours: CTC alone, one by one": lambda: self._branch(single, _ctc),
         }  # fmt: skip
         return {title: [Contestant(name, self._keeping(name, work)) for name, work in works.items()]}
 
@@ -72,13 +76,13 @@ class Bench:
         return {index: one.llm for part, _, heard in parts for index, one in zip(part, heard, strict=True)}
 
     @torch.inference_mode()
-    def _ctc(self, batching: Batching) -> Texts:
+    def _branch(self, batching: Batching, answer: Callable[..., object]) -> Texts:
+        """One branch alone: `answer` takes model, batch, encoded frames and their lengths. Texts are not kept."""
         data, model = Utterances(self.rows, self.ours.featuriser), self.ours.model
         batches = plan([tokens_of(row) for row in self.rows], batching.tokens, batching.utterances, seed=0, epoch=0)
         for batch in loader(data, batches, batching.workers):
             batch = to_device(batch, self.ours.world.device)
-            model.encode(batch["speech"], batch["speech_lengths"])
-            ctc_texts(model)
+            answer(model, batch, *model.encode(batch["speech"], batch["speech_lengths"]))
         return {}
 
     def _generate(self, batch_size: int) -> Texts:
@@ -101,6 +105,16 @@ class Bench:
             else record
             for record in records
         ]
+
+
+def _ctc(model: FunASRNanoWithCTC, _batch: dict, _encoded: torch.Tensor, _lengths: torch.Tensor) -> None:
+    ctc_texts(model)
+
+
+def _llm(model: FunASRNanoWithCTC, batch: dict, encoded: torch.Tensor, lengths: torch.Tensor) -> None:
+    audio, _ = model.audio_adaptor(encoded, lengths)
+    seconds = [frames * SECONDS_A_FRAME for frames in lengths.tolist()]
+    write(model.llm, *prompts_of(model, batch, batch["sources"], audio), seconds)
 
 
 @contextmanager
@@ -132,13 +146,14 @@ def _end_of(llm: Any) -> int:
 def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
     """Over utterances of 5 s and, apart from them, of 55 s."""
     by = "clock" if args.device == "cuda" else "cpu"
-    said, records = [f"best of {args.rounds} rounds, by {by}; files to texts, features included"], []
-    bench = None
-    for lengths, count in ((SHORT, args.utterances), (LONG, max(2, args.utterances // 8))):
-        rows = write_corpus(folder / f"mean{lengths.mean:g}" / "rows.jsonl", lengths.draw(count))
+    said = [f"best of {args.rounds} rounds, by {by}; files to texts of {TOKENS_A_SECOND} tokens a second of sound"]
+    batching, records, bench = BATCHING[args.device], [], None
+    conf = Dataset(batch_size=batching.tokens, batch_size_utts=batching.utterances)
+    for lengths in (SHORT, LONG):
+        rows = write_corpus(folder / f"mean{lengths.mean:g}" / "rows.jsonl", from_batches(lengths, args.batches, conf))
         bench = bench or prepare(model_dir, args.device, rows)
         bench.rows = rows
-        said.append(f"{lengths}: {count} utterances, mean {duration(rows) / count:.2f} s, {TOKENS_A_SECOND} tokens a second")
+        said.append(f"{lengths}: {len(rows)} utterances, mean {duration(rows) / len(rows):.2f} s")
         timings = race(bench.groups(f"utterances of {lengths.mean:g} s"), 1, args.rounds, dict, warm_up=1, by=by)
         records += bench.compare(results(timings, duration(rows), by))
     return Outcome(said, {"rows": (records, COLUMNS)})

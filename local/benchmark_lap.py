@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from data.errors import UserError
 from local.benchmark_peak import settle
 
 WARM_UP = 2  # updates at the beginning of every epoch
@@ -22,22 +23,31 @@ class Lap:
 
 
 class LapTimer:
-    """Told of every batch that is done; an update takes `accum_grad` of them."""
+    """Told of every step that is done: of an update, or of each of the `a_update` batches that one takes."""
 
-    def __init__(self, device: torch.device, accum_grad: int) -> None:
-        self.device, self.untimed = device, WARM_UP * accum_grad
+    def __init__(self, device: torch.device, a_update: int = 1) -> None:
+        self.device, self.untimed = device, WARM_UP * a_update
 
-    def begin(self) -> None:
-        self.batches, self.waited = 0, 0.0
+    def begin(self, steps: int) -> None:
+        """An epoch of so many steps. Raises UserError where none would be timed."""
+        if steps <= self.untimed:
+            raise UserError(f"an epoch of {steps} steps is too short: the first {self.untimed} are not timed, raise --updates")
+        self.left, self.done = steps, 0
 
-    def batch_done(self, waited: float) -> None:
+    def step_done(self, waited: float) -> None:
         """`waited` seconds for its data."""
-        self.batches += 1
-        self.waited += waited
-        if self.batches == self.untimed:
-            settle(self.device)
-            self.waited, self.clock, self.cpu = 0.0, time.perf_counter(), time.process_time()
+        self.left, self.done = self.left - 1, self.done + 1
+        self.waited = self.waited + waited if self.done > self.untimed else 0.0
+        if self.done == self.untimed:
+            self.before = self._now()
+        if not self.left:
+            self.after = self._now()
 
-    def end(self) -> Lap:
+    def _now(self) -> tuple[float, float]:
         settle(self.device)
-        return Lap(time.perf_counter() - self.clock, time.process_time() - self.cpu, self.waited)
+        return time.perf_counter(), time.process_time()
+
+    def lap(self) -> Lap:
+        """Of the epoch that is over."""
+        clock, cpu = (after - before for after, before in zip(self.after, self.before, strict=True))
+        return Lap(clock, cpu, self.waited)

@@ -55,8 +55,9 @@ class Script:
         logits = output.logits[:, -1]
         embeds = named.get("inputs_embeds")
         if embeds is not None and embeds.shape[1] > 1:
-            mask = named["attention_mask"][:, : embeds.shape[1]]  # FunASR's is longer, by an answer that is not there
-            left = self.count(mask.sum(-1))
+            mask = named.get("attention_mask")  # none where nothing is padded; FunASR's is too long by an answer
+            tokens = embeds.new_ones(embeds.shape[:2], dtype=torch.long) if mask is None else mask[:, : embeds.shape[1]]
+            left = self.count(tokens.sum(-1))
         else:
             left = self.before.view(len(logits), -1)[:, -1] - FIRST - 1
         following = torch.where(left > 0, FIRST + left, self.end)

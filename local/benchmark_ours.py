@@ -10,13 +10,17 @@ from pathlib import Path
 from data.manifest import write_rows
 from local import distributed, train
 from local.batches import Utterances
+from local.benchmark_corpus import batches_of
 from local.benchmark_lap import Lap, LapTimer
 from local.config import StageConfig, load_stage
 from local.loop import Loop
 
 TOP = Path(__file__).resolve().parents[1]
 CONFIGS = {number: next((TOP / "conf").glob(f"stage{number}_*.yaml")) for number in (1, 2, 3)}
-SETTINGS = {"mini": ("++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1"), "full": ()}  # as conf/mini.sh has them
+SETTINGS = {
+    "mini": ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1"),
+    "full": (),
+}  # over those of conf/
 DEV = 2  # rows; nothing is scored
 
 
@@ -44,9 +48,9 @@ class Listener:
     def __init__(self, timer: LapTimer) -> None:
         self.timer, self.losses = timer, []
 
-    def begin(self) -> None:
-        """An epoch."""
-        self.timer.begin()
+    def begin(self, updates: int) -> None:
+        """An epoch of so many."""
+        self.timer.begin(updates)
         self.before = time.perf_counter()
 
     def say(self, line: str) -> None:
@@ -55,7 +59,7 @@ class Listener:
     def numbers(self, kind: str, epoch: int, update: int, values: dict[str, float]) -> None:
         """An update is done."""
         now = time.perf_counter()
-        self.timer.batch_done(values["data_wait"] * (now - self.before))
+        self.timer.step_done(values["data_wait"] * (now - self.before))
         self.before = now
         self.losses.append(values["total"])
 
@@ -69,14 +73,15 @@ class OurTraining:
     name = "ours"
 
     def __init__(self, stage: train.Stage, rows: list[dict]) -> None:
-        self.model, self.log = stage.model, Listener(LapTimer(stage.world.device, accum_grad=1))
+        self.model, self.log = stage.model, Listener(LapTimer(stage.world.device))
         every_update = replace(stage.config.train_conf, log_interval=1, save_interval=0)
-        config = replace(stage.config, train_conf=every_update)
-        self.loop = Loop(stage.model, Utterances(rows, stage.train_data.featuriser), config, stage.world, self.log)
+        self.rows, self.config = rows, replace(stage.config, train_conf=every_update)
+        self.loop = Loop(stage.model, Utterances(rows, stage.train_data.featuriser), self.config, stage.world, self.log)
 
     def epoch(self, number: int) -> Lap:
         """All updates of an epoch; the first few are not timed."""
         self.model.train()
-        self.log.begin()
+        batches = len(batches_of(self.rows, self.config.dataset_conf, self.config.seed, number))
+        self.log.begin(-(-batches // self.config.train_conf.accum_grad))
         self.loop.run(number, lambda: None)
-        return self.log.timer.end()
+        return self.log.timer.lap()

@@ -128,7 +128,7 @@ class Feed:
             batch = next(batches)
             waited = time.perf_counter() - began
             yield batch
-            self.timer.batch_done(waited)
+            self.timer.step_done(waited)
 
 
 class StockTraining:
@@ -156,8 +156,9 @@ class StockTraining:
 
     def epoch(self, number: int) -> Lap:
         """All batches of an epoch; the first few are not timed."""
-        self.timer.begin()
+        self.feed.batch_sampler.set_epoch(number)  # as the trainer will
+        self.timer.begin(len(self.feed))
         self.trainer.train_epoch(
             model=self.model, optim=self.optimiser, scheduler=self.schedule, dataloader_train=self.feed, epoch=number
         )
-        return self.timer.end()
+        return self.timer.lap()

@@ -43,13 +43,13 @@ def decode(model: FunASRNanoWithCTC, tokenizer, batch: dict, sources: list[torch
     encoded, lengths = model.encode(batch["speech"], batch["speech_lengths"])
     audio, _ = model.audio_adaptor(encoded, lengths)
     seconds = [frames * SECONDS_A_FRAME for frames in lengths.tolist()]
-    written = write(model.llm, *_prompts(model, batch, sources, audio), seconds)
+    written = write(model.llm, *prompts_of(model, batch, sources, audio), seconds)
     return [
         Heard(_llm_text(tokenizer, text), ctc, text.cut) for text, ctc in zip(written, ctc_texts(model), strict=True)
     ]
 
 
-def _prompts(model, batch: dict, sources: list[torch.Tensor], audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def prompts_of(model, batch: dict, sources: list[torch.Tensor], audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts with their audio in them, padded on the left: (batch, tokens, dim), and the mask of what is real."""
     ids = pad_sequence([source.flip(0) for source in sources], batch_first=True).flip(1)
     pads = [ids.shape[1] - len(source) for source in sources]
