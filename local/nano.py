@@ -1,7 +1,7 @@
 """FunASR's `FunASRNano` with the loss that its training forward lacks, and with frozen parts that stay frozen.
 
 The released forward is the LLM's cross-entropy alone: `ctc_weight` and `detach_ctc_decoder` are read by nobody, and
-`model.train()` switches dropout back on in frozen modules. The subclass here adds both; its state-dict keys are the
+`model.train()` switches dropout back on in frozen modules. The subclass here mends both; its state-dict keys are the
 original's, so what it trains loads in an unmodified `funasr.AutoModel`.
 """
 from __future__ import annotations
@@ -78,13 +78,31 @@ class FunASRNanoWithCTC(FunASRNano):
         return losses
 
     def _llm_loss(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        names = ("speech", "speech_lengths", "input_ids", "attention_mask", "labels_ids", "fbank_beg", "fake_token_len")
-        inputs = {name: batch[name] for name in names}
+        """As the released forward, whose gradients are the same to the bit, with scores for the target tokens alone.
+
+        The released one scores prompt and audio too, three positions of four, and looks for the best token of each.
+        """
+        inputs, mask = self._heard(batch), batch["attention_mask"]
         if self.causal_only:  # padding is on the right, where no token looks: without a mask for it there are faster kernels
-            inputs["attention_mask"] = torch.ones_like(batch["attention_mask"])
-        mean, _, _ = super().forward(**inputs)
-        count = (batch["labels_ids"][:, 1:] != IGNORED).sum()  # the first position predicts the second label
-        return {"llm": mean * count, "llm_count": count}
+            mask = torch.ones_like(mask)
+        following = F.pad(batch["labels_ids"][:, 1:], (0, 1), value=IGNORED)  # a position predicts the label after it
+        wanted = following != IGNORED
+        half = self.llm_dtype == "bf16"
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=half):
+            inputs = inputs.to(torch.bfloat16) if half else inputs
+            hidden = self.llm.model(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
+            scores = self.llm.lm_head(hidden[wanted]).float()
+        count = wanted.sum()
+        return {"llm": F.cross_entropy(scores, following[wanted]) * count, "llm_count": count}
+
+    def _heard(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """What the LLM reads, (batch, tokens, dim): embedded tokens, and in their place what the adaptor makes of the speech."""
+        audio, _ = self.audio_adaptor(*self.encode(batch["speech"], batch["speech_lengths"]))
+        tokens = self.llm.get_input_embeddings()(batch["input_ids"])
+        place = torch.arange(tokens.shape[1], device=tokens.device) - batch["fbank_beg"]  # in the audio, where there is some
+        inside = (place >= 0) & (place < batch["fake_token_len"])
+        index = place.clamp(0, audio.shape[1] - 1)[..., None].expand(-1, -1, audio.shape[2])
+        return torch.where(inside[..., None], audio.gather(1, index).to(tokens.dtype), tokens)
 
     def _ctc_loss(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         hidden, lengths = self.ctc_hidden()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from small_stage import config
 from data.errors import UserError
 from local.batches import collate
 from local.contract import declare
-from local.nano import FunASRNanoWithCTC, build, construct
+from local.nano import FunASRNano, FunASRNanoWithCTC, build, construct
 from local.train import overrides
 
 BATCH = 5
@@ -63,6 +64,21 @@ def test_llm_loss_is_the_mean_of_the_stock_forward(ours, stock, examples):
             losses = ours[0](**collate([example]))
             mean, _, _ = stock.model(**collate([example]))
         assert losses["llm"].item() / losses["llm_count"].item() == pytest.approx(mean.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_llm_gradients_are_those_of_the_stock_forward_to_the_bit(number, model_dir, examples):
+    model = staged(number, model_dir)
+    model.ctc_weight = 0.0
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("ctc")}
+    found = []
+    for forward in (model, partial(FunASRNano.forward, model)):
+        batch = collate(examples[:BATCH])
+        torch.manual_seed(3)  # the same dropout
+        losses = forward(**batch)
+        mean = losses["llm"] / losses["llm_count"] if isinstance(losses, dict) else losses[0]
+        found.append(torch.autograd.grad(mean, trained.values()))
+    assert [name for name, ours, stock in zip(trained, *found, strict=True) if not torch.equal(ours, stock)] == []
 
 
 def test_llm_counts_every_character_and_the_end(ours, examples, rows):
