@@ -35,7 +35,7 @@ from typing import Any
 
 from data.errors import UserError, run
 from data.files import write_text
-from data.one_core import settle_on_one_core
+from data.one_core import keep_freed_memory, settle_on_one_core
 from data.options import positive
 from local.benchmark_tables import RACE, Outcome, results, tables
 from local.stopwatch import race
@@ -101,6 +101,8 @@ def with_model(args: argparse.Namespace) -> int:
         raise UserError("--device cuda, but torch reaches no GPU: python local/devices.py verify says why")
     logging.disable(logging.WARNING)  # FunASR tells of every part that it builds
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))  # as in a training of one process
+    if args.device == "cpu":
+        keep_freed_memory()  # so too
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
         benchmark_model.write_model(Path(folder) / "model", args.size)
         outcome = measure(args, Path(folder) / "model", Path(folder))

@@ -7,8 +7,10 @@ trainer is left out: it insists on a GPU.
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from funasr.register import tables
 from funasr.train_utils.trainer_ds import Trainer
 from torch.utils.data import DataLoader, Dataset
 
+from data.one_core import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 from local.batches import plan, tokens_of
 from local.benchmark_lap import Lap, LapTimer
 from local.config import StageConfig
@@ -32,6 +35,7 @@ from local.train import overrides
 
 NAME = "FunASRNanoAndCTC"
 NO_BOUND = 10**9
+GLIBC_MOST = 2**25  # bytes: to here glibc raises its threshold by itself, and beyond it maps and zeroes pages every time
 # FunASR's bounds below which, or above which, it leaves utterances out in silence
 KEEP_ALL = {
     "index_ds": "FunASR", "min_source_length": 0, "max_source_length": NO_BOUND, "max_target_length": NO_BOUND,
@@ -131,6 +135,18 @@ class Feed:
             self.timer.step_done(waited)
 
 
+@contextmanager
+def as_it_starts() -> Iterator[None]:
+    """Memory as glibc has it, not as our commands set it on the CPU (data.one_core): FunASR's processes do not."""
+    with suppress(OSError, AttributeError):  # not glibc
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, GLIBC_MOST)
+        library.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_MOST)
+        library.malloc_trim(0)
+    yield
+    keep_freed_memory()
+
+
 class StockTraining:
     """FunASR's trainer over our batches, an epoch at a time."""
 
@@ -158,7 +174,8 @@ class StockTraining:
         """All batches of an epoch; the first few are not timed."""
         self.feed.batch_sampler.set_epoch(number)  # as the trainer will
         self.timer.begin(len(self.feed))
-        self.trainer.train_epoch(
-            model=self.model, optim=self.optimiser, scheduler=self.schedule, dataloader_train=self.feed, epoch=number
-        )
+        with as_it_starts():
+            self.trainer.train_epoch(
+                model=self.model, optim=self.optimiser, scheduler=self.schedule, dataloader_train=self.feed, epoch=number
+            )
         return self.timer.lap()

@@ -25,6 +25,7 @@ import torch
 from data.errors import UserError, run
 from data.files import sweep, write_text
 from data.manifest import read_rows, write_rows
+from data.one_core import keep_freed_memory
 from data.prompt import target
 from data.text import NORMALISER, normalise, units
 from local import distributed
@@ -143,6 +144,8 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
     world = distributed.join(arguments.device)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
+    if arguments.device == "cpu":
+        keep_freed_memory()
     try:
         evaluate(arguments, world)
     finally:

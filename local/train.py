@@ -26,6 +26,7 @@ import yaml
 from data.errors import UserError, run
 from data.files import sweep, write_text
 from data.manifest import hours, read_rows
+from data.one_core import keep_freed_memory
 from local import checkpoint, distributed, replay, resume
 from local.batches import Featuriser, Utterances
 from local.config import StageConfig, load_stage
@@ -230,6 +231,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments.output_dir.mkdir(parents=True, exist_ok=True)
     world = distributed.join(arguments.device)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
+    if arguments.device == "cpu":
+        keep_freed_memory()
     try:
         train(Stage(config, arguments, world))
     except Stopped:
