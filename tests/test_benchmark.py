@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from data.channel_config import names
-from local import benchmark, benchmark_rivals, stopwatch
+from data.errors import UserError
+from local import benchmark, benchmark_rivals, benchmark_tables, stopwatch
 from local.stopwatch import Contestant, Timing
 
 TOP = Path(__file__).resolve().parents[1]
@@ -114,11 +115,57 @@ def test_cpu_time_is_that_of_children_too_and_not_that_of_waiting() -> None:
 
 def test_ratios_are_to_the_first_of_all() -> None:
     timings = {("t", "ours"): Timing(2, 2), ("t", "slow"): Timing(8, 9), ("u", "absent"): None}
-    ours, slow, absent = benchmark.results(timings, 400)
+    ours, slow, absent = benchmark_tables.results(timings, 400)
     assert (ours["times_real_time"], ours["speed_to_ours"]) == (200, 1)
     assert (slow["times_real_time"], slow["speed_to_ours"], slow["cpu_seconds_an_hour"]) == (50, 0.25, 72)
     assert math.isclose(slow["times_real_time_by_clock"], 400 / 9)
     assert absent == {"table": "u", "name": "absent"}
+
+
+def test_speeds_go_by_the_clock_where_the_work_is_not_the_processors() -> None:
+    timings = {("t", "ours"): Timing(cpu=8, clock=2), ("t", "slow"): Timing(cpu=2, clock=4)}
+    assert [record["speed_to_ours"] for record in benchmark_tables.results(timings, 400, by="clock")] == [1, 0.5]
+
+
+def test_the_best_round_is_that_of_the_clock_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = iter([Timing(0.1, 0.1), Timing(3, 4), Timing(2, 9)])
+    monkeypatch.setattr(stopwatch, "_one_pass", lambda work, count: next(passes))
+    best = stopwatch.race({"t": [Contestant("a", lambda i: i)]}, 1, 2, lambda: None, by="clock")
+    assert best == {("t", "a"): Timing(3, 4)}
+
+
+def test_a_missing_figure_is_a_dash_and_a_failure_says_why() -> None:
+    columns = {"speed": ("speed", "{:.0f}".format), "memory": ("memory", "{:.1f}".format)}
+    records = [
+        {"table": "t", "name": "ours", "speed": 7.4, "memory": None},
+        {"table": "t", "name": "theirs", "why": "failed: out of memory"},
+        {"table": "t", "name": "absent"},
+    ]
+    rows = cells(list(benchmark_tables.tables(records, columns)))
+    assert rows == {
+        "t": ["speed", "memory"], "------": rows["------"], "ours": ["7", "-"], "theirs": ["failed: out of memory", "-"],
+        "absent": ["not installed", "-"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["input", "train", "decode"])
+def test_the_size_must_be_said(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmark.main([command])
+    assert "--size" in capsys.readouterr().err
+
+
+def test_one_command_is_all_that_a_gpus_owner_types() -> None:
+    args = benchmark.arguments(["train", "--size", "full", "--device", "cuda", "--json", "h100.json"])
+    assert (args.run, args.stages, args.agreement) == (benchmark.with_model, (1, 2, 3), None)
+
+
+def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="no GPU"):
+        benchmark.main(["decode", "--size", "mini", "--device", "cuda"])
 
 
 def test_refuses_what_is_no_number_of_rounds(capsys: pytest.CaptureFixture[str]) -> None:
