@@ -14,8 +14,13 @@ import pytest
 
 from data.channel_config import names
 from data.errors import UserError
-from local import benchmark, benchmark_rivals, benchmark_tables, stopwatch
-from local.stopwatch import Contestant, Timing
+from data.selection import Request, select
+from local.benchmark import __main__ as benchmark
+from local.benchmark import lines as of_lines
+from local.benchmark import rivals as of_rivals
+from local.benchmark import stopwatch
+from local.benchmark import tables as of_tables
+from local.benchmark.stopwatch import Contestant, Timing
 
 TOP = Path(__file__).resolve().parents[1]
 FIELDS = {"table", "name", "times_real_time", "cpu_seconds_an_hour", "times_real_time_by_clock", "speed_to_ours"}
@@ -43,7 +48,7 @@ def cells(lines: list[str]) -> dict[str, list[str]]:
 def test_tables_have_ours_rivals_profiles_and_steps(tiny: tuple[list[str], dict]) -> None:
     rows = cells(tiny[0])
     assert {"ours, all of it", "WAV to WAV", "on the fly, beyond reading", "steps"} <= rows.keys()
-    assert rows.keys() >= {*benchmark_rivals.PACKAGES, *benchmark_rivals.PROGRAMS, *names()}
+    assert rows.keys() >= {*of_rivals.PACKAGES, *of_rivals.PROGRAMS, *names()}
     assert {"read", "write", "G.711 there and back", "loss, repeat", "loss, G.711 Appendix I"} <= rows.keys()
     assert rows["ours, all of it"][3] == "1"
 
@@ -62,24 +67,24 @@ def test_json_has_the_same_rows_in_numbers(tiny: tuple[list[str], dict]) -> None
 
 
 def test_a_program_that_is_not_there_is_a_row_that_says_so(tiny: tuple[list[str], dict]) -> None:
-    for name in benchmark_rivals.PROGRAMS:
+    for name in of_rivals.PROGRAMS:
         assert cells(tiny[0])[name] == ["not installed", "-", "-", "-"]
 
 
 def test_a_package_that_is_not_there_is_not_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(benchmark_rivals, "find_spec", lambda name: None)
-    made = {one.name: one.work for one in benchmark_rivals.rivals([], tmp_path)}
-    assert [made[name] for name in benchmark_rivals.PACKAGES] == [None] * len(benchmark_rivals.PACKAGES)
+    monkeypatch.setattr(of_rivals, "find_spec", lambda name: None)
+    made = {one.name: one.work for one in of_rivals.rivals([], tmp_path)}
+    assert [made[name] for name in of_rivals.PACKAGES] == [None] * len(of_rivals.PACKAGES)
 
 
 def test_every_rival_that_is_there_writes_a_telephone_version(tmp_path: Path) -> None:
     from data.audio import read_audio, write_wav
-    from local.benchmark_channel import LENGTH, made_speech
+    from local.benchmark.channel import LENGTH, made_speech
 
     clean = [tmp_path / f"clean{i}.wav" for i in range(3)]
     for i, path in enumerate(clean):
         write_wav(path, made_speech(i), 16000)
-    for one in benchmark_rivals.rivals(clean, tmp_path):
+    for one in of_rivals.rivals(clean, tmp_path):
         if one.work:
             one.work(1)
             heard, rate = read_audio(tmp_path / "1.wav")
@@ -115,7 +120,7 @@ def test_cpu_time_is_that_of_children_too_and_not_that_of_waiting() -> None:
 
 def test_ratios_are_to_the_first_of_all() -> None:
     timings = {("t", "ours"): Timing(2, 2), ("t", "slow"): Timing(8, 9), ("u", "absent"): None}
-    ours, slow, absent = benchmark_tables.results(timings, 400)
+    ours, slow, absent = of_tables.results(timings, 400)
     assert (ours["times_real_time"], ours["speed_to_ours"]) == (200, 1)
     assert (slow["times_real_time"], slow["speed_to_ours"], slow["cpu_seconds_an_hour"]) == (50, 0.25, 72)
     assert math.isclose(slow["times_real_time_by_clock"], 400 / 9)
@@ -124,7 +129,7 @@ def test_ratios_are_to_the_first_of_all() -> None:
 
 def test_speeds_go_by_the_clock_where_the_work_is_not_the_processors() -> None:
     timings = {("t", "ours"): Timing(cpu=8, clock=2), ("t", "slow"): Timing(cpu=2, clock=4)}
-    assert [record["speed_to_ours"] for record in benchmark_tables.results(timings, 400, by="clock")] == [1, 0.5]
+    assert [record["speed_to_ours"] for record in of_tables.results(timings, 400, by="clock")] == [1, 0.5]
 
 
 def test_the_best_round_is_that_of_the_clock_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +146,7 @@ def test_a_missing_figure_is_a_dash_and_a_failure_says_why() -> None:
         {"table": "t", "name": "theirs", "why": "failed: out of memory"},
         {"table": "t", "name": "absent"},
     ]
-    rows = cells(list(benchmark_tables.tables(records, columns)))
+    rows = cells(list(of_tables.tables(records, columns)))
     assert rows == {
         "t": ["speed", "memory"], "------": rows["------"], "ours": ["7", "-"], "theirs": ["failed: out of memory", "-"],
         "absent": ["not installed", "-"],
@@ -172,3 +177,13 @@ def test_refuses_what_is_no_number_of_rounds(capsys: pytest.CaptureFixture[str])
     with pytest.raises(SystemExit):
         benchmark.main(["channel", "--rounds", "0"])
     assert "--rounds" in capsys.readouterr().err
+
+
+def test_lines_of_every_form_are_planned_whole(tmp_path):
+    """Each form holds as many utterances as were asked for, and each has its row."""
+    assert benchmark.main(["lines", "--lines", "60", "--rounds", "1", "--json", str(tmp_path / "b.json")]) == 0
+    rows = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["name"] for row in rows] == list(of_lines.FORMS)
+    assert all(row["lines_a_second"] > 0 and row["plan_bytes_a_line"] > 50 for row in rows)
+    for name, write in of_lines.FORMS.items():
+        assert select(Request(write(tmp_path / name, 60)), tmp_path / "plan").kept() == 60

@@ -12,7 +12,7 @@ from data.audio import read_audio
 from data.manifest import read_rows, speech_length
 from data.online import OnlineChannel, check_simulated
 from data.prompt import audio_path, target
-from local.benchmark_corpus import (
+from local.benchmark.corpus import (
     CHARACTERS_A_SECOND,
     LONG,
     SHORT,

@@ -9,26 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local import benchmark, benchmark_decode, benchmark_input, benchmark_model
 from local.batches import Utterances, collate
-from local.benchmark_corpus import write_corpus
-from local.benchmark_model import FRAMES_A_CHARACTER, SECONDS_AN_AUDIO_TOKEN, TOKENS_A_SECOND, write_model
-from local.benchmark_tables import Outcome
+from local.benchmark import __main__ as benchmark
+from local.benchmark import decode as of_decode
+from local.benchmark import input as of_input
+from local.benchmark import model as of_model
+from local.benchmark.corpus import write_corpus
+from local.benchmark.model import FRAMES_A_CHARACTER, SECONDS_AN_AUDIO_TOKEN, TOKENS_A_SECOND, write_model
+from local.benchmark.stopwatch import WARM_UP, race
+from local.benchmark.tables import Outcome
 from local.decode import decode
-from local.stopwatch import WARM_UP, race
 
 SECONDS = np.array([1.0, 3.1, 2.2, 6.0])
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> benchmark_decode.Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> of_decode.Bench:
     """Both models with the same random weights and the script, over four utterances."""
     folder = tmp_path_factory.mktemp("decode")
     write_model(folder / "model", "mini")
-    return benchmark_decode.prepare(folder / "model", "cpu", write_corpus(folder / "rows.jsonl", SECONDS))
+    return of_decode.prepare(folder / "model", "cpu", write_corpus(folder / "rows.jsonl", SECONDS))
 
 
-def test_a_text_is_as_long_as_its_sound(bench: benchmark_decode.Bench) -> None:
+def test_a_text_is_as_long_as_its_sound(bench: of_decode.Bench) -> None:
     examples = list(Utterances(bench.rows, bench.ours.featuriser))
     batch = collate(examples)
     heard = decode(bench.ours.model, bench.ours.tokenizer, batch, batch["sources"])
@@ -39,19 +42,19 @@ def test_a_text_is_as_long_as_its_sound(bench: benchmark_decode.Bench) -> None:
     assert not any(one.cut for one in heard)
 
 
-def test_every_path_writes_the_same_text_and_is_timed(bench: benchmark_decode.Bench) -> None:
+def test_every_path_writes_the_same_text_and_is_timed(bench: of_decode.Bench) -> None:
     timings = race(bench.groups("t"), 1, 1, dict, warm_up=1)
-    records = bench.compare(benchmark_decode.results(timings, float(SECONDS.sum())))
+    records = bench.compare(of_decode.results(timings, float(SECONDS.sum())))
     assert all(record["times_real_time"] > 0 for record in records)
     texts = [record["same_texts"] for record in records if "same_texts" in record]
     assert texts == [len(SECONDS)] * 5, "ours twice, FunASR's three times"
     assert bench.stock.model.ctc_decoder is not None, "the CTC branch that was taken out is back"
 
 
-def test_input_is_timed_whole_and_by_part(bench: benchmark_decode.Bench, tmp_path: Path) -> None:
-    conf = benchmark_input.config_of(1, ["++dataset_conf.batch_size_utts=2", "++dataset_conf.num_workers=1"]).dataset_conf
+def test_input_is_timed_whole_and_by_part(bench: of_decode.Bench, tmp_path: Path) -> None:
+    conf = of_input.config_of(1, ["++dataset_conf.batch_size_utts=2", "++dataset_conf.num_workers=1"]).dataset_conf
     rows = write_corpus(tmp_path / "rows.jsonl", SECONDS)
-    source = benchmark_input.Bench(bench.stock.kwargs, bench.ours.featuriser, tmp_path / "rows.jsonl", rows, conf)
+    source = of_input.Bench(bench.stock.kwargs, bench.ours.featuriser, tmp_path / "rows.jsonl", rows, conf)
     whole, parts = source.whole(), source.parts()
     assert [one.name for one in whole] == ["ours, offline rows", "ours, online channel", "FunASR's dataset"]
     for contestants, works in ((whole, 1), (parts, max(WARM_UP, len(rows)))):
@@ -65,8 +68,8 @@ def test_a_command_prints_its_tables_and_writes_them_with_the_machine(
     rows = [{"table": "short", "name": "ours", "times_real_time": 4.0}]
     columns = {"× real time": ("times_real_time", "{:.0f}".format)}
     monkeypatch.setattr(logging, "disable", lambda level: None)  # for good, in a process of its own
-    monkeypatch.setattr(benchmark_model, "write_model", lambda folder, size: None)
-    monkeypatch.setattr(benchmark_decode, "measure", lambda *_: Outcome(["told"], {"rows": (rows, columns)}))
+    monkeypatch.setattr(of_model, "write_model", lambda folder, size: None)
+    monkeypatch.setattr(of_decode, "measure", lambda *_: Outcome(["told"], {"rows": (rows, columns)}))
     assert benchmark.main(["decode", "--size", "full", "--json", str(tmp_path / "b.json")]) == 0
     found = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
     assert (found["rows"], found["said"], found["size"], found["device"]) == (rows, ["told"], "full", "cpu")

@@ -14,15 +14,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.errors import UserError
-from local import benchmark_lap
 from local.batches import collate
-from local.benchmark_agreement import Runs
-from local.benchmark_corpus import write_corpus
-from local.benchmark_lap import WARM_UP, Lap, LapTimer
-from local.benchmark_ours import SETTINGS, OurTraining, build_stage, config_of
-from local.benchmark_peak import Peak, peak_of
-from local.benchmark_stock import StockTraining, build_stock
-from local.benchmark_train import Corpus, Race
+from local.benchmark import lap as of_laps
+from local.benchmark.agreement import Runs
+from local.benchmark.corpus import write_corpus
+from local.benchmark.lap import WARM_UP, Lap, LapTimer
+from local.benchmark.ours import SETTINGS, OurTraining, build_stage, config_of
+from local.benchmark.peak import Peak, peak_of
+from local.benchmark.stock import StockTraining, build_stock
+from local.benchmark.train import Corpus, Race
 
 TOP = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")
@@ -88,7 +88,7 @@ def test_a_rival_that_fails_says_why_and_ours_may_not(corpus: Corpus) -> None:
 
 def test_the_first_updates_of_an_epoch_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 10)
-    monkeypatch.setattr(benchmark_lap.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(of_laps.time, "perf_counter", lambda: next(clock))
     timer = LapTimer(CPU, a_update=2)
     timer.begin(2 * WARM_UP + 3)
     for step in range(2 * WARM_UP + 3):

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.one_core import M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, keep_freed_memory
 from local.batches import plan, tokens_of
-from local.benchmark_lap import Lap, LapTimer
+from local.benchmark.lap import Lap, LapTimer
 from local.config import StageConfig
 from local.contract import declare
 from local.train import overrides

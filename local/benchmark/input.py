@@ -22,12 +22,12 @@ from data.online import OnlineChannel
 from data.prompt import audio_path, prompt_of, target
 from local import nano
 from local.batches import Featuriser, Utterances, collate, loader
-from local.benchmark_corpus import LONG, SEED, SHORT, batches_of, duration, from_batches, mark_online, write_corpus
-from local.benchmark_ours import SETTINGS, config_of
-from local.benchmark_stock import dataset
-from local.benchmark_tables import RACE, Outcome, Record, results
+from local.benchmark.corpus import LONG, SEED, SHORT, batches_of, duration, from_batches, mark_online, write_corpus
+from local.benchmark.ours import SETTINGS, config_of
+from local.benchmark.stock import dataset
+from local.benchmark.stopwatch import Contestant, Work, race
+from local.benchmark.tables import RACE, Outcome, Record, results
 from local.config import Dataset
-from local.stopwatch import Contestant, Work, race
 
 EPOCH = 1
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local.stopwatch import Timings
+from local.benchmark.stopwatch import Timings
 
 Record = dict[str, Any]  # `table` and `name`, then its figures
 Columns = Mapping[str, tuple[str, Callable[[Any], str]]]  # title -> the figure that stands there, and how it is written

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from data.errors import UserError
-from local.benchmark_peak import settle
+from local.benchmark.peak import settle
 
 WARM_UP = 2  # updates at the beginning of every epoch
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from data.manifest import write_rows
 from local import distributed, train
 from local.batches import Utterances
-from local.benchmark_corpus import batches_of
-from local.benchmark_lap import Lap, LapTimer
+from local.benchmark.corpus import batches_of
+from local.benchmark.lap import Lap, LapTimer
 from local.config import StageConfig, load_stage
+from local.experiment import STAGE_FILES, TOP
 from local.loop import Loop
 
-TOP = Path(__file__).resolve().parents[1]
-CONFIGS = {number: next((TOP / "conf").glob(f"stage{number}_*.yaml")) for number in (1, 2, 3)}
 SETTINGS = {
     "mini": ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1"),
     "full": (),
@@ -26,7 +25,7 @@ DEV = 2  # rows; nothing is scored
 
 def config_of(number: int, settings: Sequence[str]) -> StageConfig:
     """A stage's settings as conf/ has them, some replaced."""
-    return load_stage(CONFIGS[number], list(settings))
+    return load_stage(TOP / STAGE_FILES[str(number)], list(settings))
 
 
 def build_stage(
@@ -36,7 +35,7 @@ def build_stage(
     train_rows, dev_rows = folder / "train.jsonl", folder / "dev.jsonl"
     write_rows(train_rows, rows)
     write_rows(dev_rows, rows[:DEV])
-    words = {"--config": CONFIGS[number], "--model_dir": model_dir, "--init": "released", "--train": train_rows,
+    words = {"--config": TOP / STAGE_FILES[str(number)], "--model_dir": model_dir, "--init": "released", "--train": train_rows,
              "--dev": dev_rows, "--output_dir": folder, "--device": device}  # fmt: skip
     arguments, replaced = train.parse([*(str(word) for pair in words.items() for word in pair), *settings])
     return train.Stage(load_stage(arguments.config, replaced), arguments, distributed.join(device))

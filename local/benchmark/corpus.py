@@ -22,7 +22,7 @@ from data.manifest import RATE, row, write_rows
 from data.online import MARK, write_settings
 from data.simulator import Simulator
 from local.batches import plan, tokens_of
-from local.benchmark_channel import PROFILE, SEED, made_speech
+from local.benchmark.channel import PROFILE, SEED, made_speech
 from local.config import Dataset
 from local.mini.grammar import sentence
 from local.tally import SECONDS_A_FRAME

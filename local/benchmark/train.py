@@ -22,14 +22,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.prompt import target
-from local import benchmark_agreement
-from local.benchmark_agreement import run_all
-from local.benchmark_corpus import LONG, SHORT, batches_of, duration, from_batches, padding, write_corpus
-from local.benchmark_lap import WARM_UP, Lap
-from local.benchmark_ours import SETTINGS, OurTraining, build_stage, config_of
-from local.benchmark_peak import TERA, Peak, peak_of
-from local.benchmark_stock import StockTraining, build_stock
-from local.benchmark_tables import Columns, Outcome, Record
+from local.benchmark import agreement as of_agreement
+from local.benchmark.agreement import run_all
+from local.benchmark.corpus import LONG, SHORT, batches_of, duration, from_batches, padding, write_corpus
+from local.benchmark.lap import WARM_UP, Lap
+from local.benchmark.ours import SETTINGS, OurTraining, build_stage, config_of
+from local.benchmark.peak import TERA, Peak, peak_of
+from local.benchmark.stock import StockTraining, build_stock
+from local.benchmark.tables import Columns, Outcome, Record
 from local.config import StageConfig
 
 LENGTHS = {"short": SHORT, "long": LONG}
@@ -99,7 +99,7 @@ def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
         runs = run_all(number, model_dir, folder, args.device, updates)
         bench.said.append(runs.verdict())
         agreement += runs.records()
-    return Outcome(bench.said, {"rows": (speed, COLUMNS), "agreement": (agreement, benchmark_agreement.COLUMNS)})
+    return Outcome(bench.said, {"rows": (speed, COLUMNS), "agreement": (agreement, of_agreement.COLUMNS)})
 
 
 def _free_memory() -> None:

@@ -1,6 +1,6 @@
 """What `benchmark.py decode` times: files on disk to texts, ours in batches, FunASR's own path one by one.
 
-All of them write the same text by `benchmark_model.Script`, as long as the sound is; random weights would never end theirs.
+All of them write the same text by `benchmark.model.Script`, as long as the sound is; random weights would never end theirs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from funasr import AutoModel
 from data.prompt import audio_path
 from local import distributed
 from local.batches import Utterances, loader, plan, to_device, tokens_of
-from local.benchmark_corpus import LONG, SHORT, duration, from_batches, write_corpus
-from local.benchmark_model import TOKENS_A_SECOND, Script, script_ctc
-from local.benchmark_stock import as_it_starts
-from local.benchmark_tables import RACE, Columns, Outcome, Record, results
+from local.benchmark.corpus import LONG, SHORT, duration, from_batches, write_corpus
+from local.benchmark.model import TOKENS_A_SECOND, Script, script_ctc
+from local.benchmark.stock import as_it_starts
+from local.benchmark.stopwatch import Contestant, Groups, Work, race
+from local.benchmark.tables import RACE, Columns, Outcome, Record, results
 from local.config import Dataset
 from local.decode import ctc_texts, prompts_of, write
 from local.evaluate import BATCHING, Recogniser
 from local.hearing import Batching, hear
 from local.nano import FunASRNanoWithCTC
-from local.stopwatch import Contestant, Groups, Work, race
 from local.tally import SECONDS_A_FRAME
 
 MOST_TOKENS = 2000  # FunASR's default would cut the longest texts

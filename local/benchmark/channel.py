@@ -21,8 +21,8 @@ from data.packet_loss import conceal
 from data.simulator import Simulator
 from data.telephone_channel import WIDE, lost_frames, set_levels, simulate
 from data.upsampler import upsample
-from local.benchmark_rivals import rivals
-from local.stopwatch import Contestant, Groups, Work
+from local.benchmark.rivals import rivals
+from local.benchmark.stopwatch import Contestant, Groups, Work
 
 SECONDS = 10  # of an utterance
 LENGTH = SECONDS * WIDE

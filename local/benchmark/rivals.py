@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from local.stopwatch import Contestant, Work
+from local.benchmark.stopwatch import Contestant, Work
 
 RATE, FRAME, MU = 16000, 160, 255
 

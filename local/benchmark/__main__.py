@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """How fast: Markdown tables for README, measured on this machine in one run.
 
-    python -m local.benchmark channel [--json FILE]
+    python -m local.benchmark lines|channel [--json FILE]
     python -m local.benchmark input|train|decode --size mini|full [--device cpu|cuda] [--json FILE]
 
+lines     manifests of each form, read, judged by their text and planned; their sound is not opened
 channel   the telephone channel beside what others do of it, then what it costs in training, then its steps
 input     files on disk to batches, beside FunASR's dataset, then its parts
 train     each stage's updates, beside FunASR's trainer; on a GPU also whether bf16 learns as fp32 does
@@ -20,8 +21,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-if not __package__:  # `python local/benchmark.py`: the top folder, not local/, must be first on the path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
+if not __package__:  # `python local/benchmark`: the top folder, not this one, must be first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import argparse
 import json
@@ -37,8 +38,8 @@ from data.errors import UserError, run
 from data.files import write_text
 from data.one_core import keep_freed_memory, settle_on_one_core
 from data.options import positive
-from local.benchmark_tables import RACE, Outcome, results, tables
-from local.stopwatch import race
+from local.benchmark.stopwatch import race
+from local.benchmark.tables import RACE, Outcome, results, tables
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 STAGES = (1, 2, 3)
@@ -76,13 +77,13 @@ def report(
 def channel(args: argparse.Namespace) -> int:
     """Time the telephone channel and its rivals, print, and write the JSON."""
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    from local import benchmark_channel  # with numpy, which counts its threads when it is imported
+    from local.benchmark import channel as of_channel  # with numpy, which counts its threads when it is imported
 
     settle_on_one_core()  # as every worker does
     with tempfile.TemporaryDirectory() as folder:
-        bench = benchmark_channel.prepare(Path(folder), args.utterances)
+        bench = of_channel.prepare(Path(folder), args.utterances)
         timings = race(bench.groups(), args.utterances, args.rounds, bench.tidy)
-    seconds = benchmark_channel.SECONDS
+    seconds = of_channel.SECONDS
     records = results(timings, seconds * args.utterances)
     settings = {"utterances": args.utterances, "seconds": seconds, "rounds": args.rounds}
     said = [f"{args.utterances} utterances of {seconds} s, best of {args.rounds} rounds, one thread, by CPU time"]
@@ -90,13 +91,25 @@ def channel(args: argparse.Namespace) -> int:
     return 0
 
 
+def lines(args: argparse.Namespace) -> int:
+    """Time what stage 0 does with the text of a manifest, print, and write the JSON."""
+    from local.benchmark import lines as of_lines
+
+    with tempfile.TemporaryDirectory() as folder:
+        records = of_lines.measure(Path(folder), args.lines, args.rounds)
+    said = [f"{args.lines:,} lines of each form, best of {args.rounds} rounds, one process"]
+    outcome = Outcome(said, {"rows": (records, of_lines.COLUMNS)})
+    report(args.json, machine("numpy"), {"lines": args.lines, "rounds": args.rounds}, outcome)
+    return 0
+
+
 def with_model(args: argparse.Namespace) -> int:
     """Make a model with random weights, measure with it what the command says, print, and write the JSON."""
     import torch  # takes seconds, and the channel needs none of it
 
-    from local import benchmark_model
+    from local.benchmark import model
 
-    measure = import_module(f"local.benchmark_{args.command}").measure
+    measure = import_module(f"local.benchmark.{args.command}").measure
     if args.device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda, but torch reaches no GPU: python local/devices.py verify says why")
     logging.disable(logging.WARNING)  # FunASR tells of every part that it builds
@@ -104,7 +117,7 @@ def with_model(args: argparse.Namespace) -> int:
     if args.device == "cpu":
         keep_freed_memory()  # so too
     with tempfile.TemporaryDirectory(prefix="benchmark_") as folder:
-        benchmark_model.write_model(Path(folder) / "model", args.size)
+        model.write_model(Path(folder) / "model", args.size)
         outcome = measure(args, Path(folder) / "model", Path(folder))
     here = machine("numpy", "torch", "funasr", "transformers") | {"threads": str(torch.get_num_threads())}
     if args.device == "cuda":
@@ -129,6 +142,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
             added.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
         return added
 
+    one = command("lines", "the text of manifests", lines, 3)
+    one.add_argument("--lines", type=positive, default=50_000, metavar="N", help="of each form")
     one = command("channel", "the telephone channel", channel, 7)
     one.add_argument("--utterances", type=positive, default=40, metavar="N")
     one = command("input", "files to batches", with_model, 3)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.benchmark_corpus import SHORT, from_batches, write_corpus
-from local.benchmark_ours import OurTraining, build_stage, config_of
-from local.benchmark_tables import Columns, Record
+from local.benchmark.corpus import SHORT, from_batches, write_corpus
+from local.benchmark.ours import OurTraining, build_stage, config_of
+from local.benchmark.tables import Columns, Record
 
 SETTINGS = ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16")
 RUNS = (("fp32", 1), ("bf16", 1), ("fp32", 2), ("fp32", 3))  # the first two differ in nothing but their precision

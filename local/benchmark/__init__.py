@@ -1,0 +1,1 @@
+"""How fast, beside others, on this machine: `python -m local.benchmark`."""
