@@ -16,10 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from data.errors import UserError
 from local.batches import collate
 from local.benchmark import lap as of_laps
-from local.benchmark.agreement import Runs
+from local.benchmark.agreement import Runs, run_all
 from local.benchmark.corpus import write_corpus
 from local.benchmark.lap import WARM_UP, Lap, LapTimer
-from local.benchmark.ours import SETTINGS, OurTraining, build_stage, config_of
+from local.benchmark.ours import OurTraining, build_stage, config_of, settings_of
 from local.benchmark.peak import Peak, peak_of
 from local.benchmark.stock import StockTraining, build_stock
 from local.benchmark.train import Corpus, Race
@@ -123,7 +123,7 @@ def test_bf16_agrees_where_it_lies_within_the_spread_of_seeds() -> None:
 def test_both_contestants_have_the_same_loss_and_train_the_same_tensors(number: int, model_dir: Path, tmp_path: Path) -> None:
     """Of one utterance: in a batch FunASR's adaptor hears the padding (local.nano says how)."""
     rows = write_corpus(tmp_path / "rows.jsonl", np.array([1.5, 2.0]))
-    settings = SETTINGS["mini"]
+    settings = settings_of("mini", "cpu")
     stage = build_stage(number, model_dir, rows, tmp_path / "stage", "cpu", settings)
     stock, settings = build_stock(model_dir, stage.config, "fp32")
     theirs = StockTraining(stock, settings, tmp_path / "rows.jsonl", rows, stage.config, CPU, "fp32", tmp_path / "stock")
@@ -136,6 +136,20 @@ def test_both_contestants_have_the_same_loss_and_train_the_same_tensors(number: 
     assert loss.item() == pytest.approx(ours.item(), rel=1e-5)
     trained = [{name for name, p in model.named_parameters() if p.requires_grad} for model in (stage.model, stock)]
     assert trained[0] == trained[1] != set()
+
+
+def test_a_gpu_trains_the_released_size_with_the_batches_of_the_recipe() -> None:
+    for number in (1, 2, 3):
+        assert config_of(number, settings_of("full", "cuda")) == config_of(number, [])
+    assert config_of(1, settings_of("full", "cpu")).dataset_conf.batch_size < config_of(1, []).dataset_conf.batch_size
+
+
+def test_runs_of_one_seed_start_from_the_same_weights_and_only_precision_parts_them(model_dir: Path, tmp_path: Path) -> None:
+    losses = run_all(3, model_dir, tmp_path, "cpu", updates=3).losses
+    single, half, other = (losses[run] for run in (("fp32", 1), ("bf16", 1), ("fp32", 2)))
+    assert len(single) == len(half) == len(other) == 3
+    assert half != single and half == pytest.approx(single, rel=0.02)
+    assert losses["fp32", 3] != other
 
 
 def test_flops_of_a_product_are_those_of_a_hand_count() -> None:

@@ -60,9 +60,7 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def report(
-    path: Path | None, here: dict[str, str], settings: dict[str, Any], outcome: Outcome
-) -> None:
+def report(path: Path | None, here: dict[str, str], settings: dict[str, Any], outcome: Outcome) -> None:
     """Print an outcome; write it as JSON, with the machine and the settings that it depends on."""
     print(", ".join(f"{name} {value}" for name, value in here.items()))
     print("\n".join(outcome.said))
@@ -152,7 +150,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     one = command("train", "updates of each stage", with_model, 3)
     one.add_argument("--updates", type=positive, default=10, metavar="N", help="timed in an epoch")
     one.add_argument("--stages", type=int, nargs="+", choices=STAGES, default=STAGES)
-    one.add_argument("--agreement", type=int, metavar="N", help="updates in bf16 and in fp32 (default: 200 on a GPU, else none)")
+    agreement = "updates of the first stage in bf16 and in fp32 (default: 200 on a GPU, else none)"
+    one.add_argument("--agreement", type=int, metavar="N", help=agreement)
     one = command("decode", "files to texts", with_model, 3)
     one.add_argument("--batches", type=positive, default=2, metavar="N", help="of ours")
     return parser.parse_args(argv)

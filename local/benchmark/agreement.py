@@ -1,7 +1,7 @@
 """Whether bf16 learns as fp32 does: a stage's losses in both, update by update, and between them the spread of seeds.
 
-A seed decides on the order of the batches, on dropout and on the adapters' first values. All runs start from the same
-weights and see the same rows, in small batches, so that fp32 does not take too long.
+A seed decides on the order of the batches and on dropout. All runs start from the same weights and see the same rows, in
+small batches, so that fp32 does not take too long.
 """
 
 from __future__ import annotations
@@ -60,15 +60,17 @@ def _last(losses: list[float]) -> float:
 
 
 def run_all(number: int, model_dir: Path, folder: Path, device: str, updates: int) -> Runs:
-    """All runs of one stage, each from the model folder's weights. On a CPU only the LLM computes in bf16."""
+    """All runs of one stage. On a CPU only the LLM computes in bf16."""
     config = config_of(number, SETTINGS)
     seconds = from_batches(SHORT, updates * config.train_conf.accum_grad, config.dataset_conf)
     rows = write_corpus(folder / f"agreement{number}" / "rows.jsonl", seconds)
+    stage = build_stage(number, model_dir, rows, folder / f"agreement{number}", device, SETTINGS)
+    start = {name: p.detach().clone() for name, p in stage.model.named_parameters() if p.requires_grad}
     losses = {}
     for precision, seed in RUNS:
-        stage = build_stage(number, model_dir, rows, folder / f"{precision}{number}{seed}", device, [*SETTINGS, f"++seed={seed}"])
+        stage.model.load_state_dict(start, strict=False)
         stage.model.llm_dtype = precision
-        training = OurTraining(stage, rows)
+        training = OurTraining(stage, rows, seed)
         training.epoch(1)
         losses[precision, seed] = training.log.losses[:updates]
     return Runs(number, losses)

@@ -23,7 +23,7 @@ from data.prompt import audio_path, prompt_of, target
 from local import nano
 from local.batches import Featuriser, Utterances, collate, loader
 from local.benchmark.corpus import LONG, SEED, SHORT, batches_of, duration, from_batches, mark_online, write_corpus
-from local.benchmark.ours import SETTINGS, config_of
+from local.benchmark.ours import config_of, settings_of
 from local.benchmark.stock import dataset
 from local.benchmark.stopwatch import Contestant, Work, race
 from local.benchmark.tables import RACE, Outcome, Record, results
@@ -98,7 +98,7 @@ def _drain(batches: DataLoader) -> Work:
 def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
     """Over utterances of 5 s and, apart from them, of 55 s."""
     settings = [f"++dataset_conf.num_workers={args.workers}"] if args.workers else []
-    conf = config_of(1, [*SETTINGS[args.size], *settings]).dataset_conf
+    conf = config_of(1, [*settings_of(args.size, "cuda"), *settings]).dataset_conf
     model, built = nano.construct(str(model_dir), {})
     featuriser = Featuriser(built, model.ctc_tokenizer, model.use_low_frame_rate)
     torch.set_num_threads(1)  # as in a worker

@@ -16,11 +16,14 @@ from local.config import StageConfig, load_stage
 from local.experiment import STAGE_FILES, TOP
 from local.loop import Loop
 
-SETTINGS = {
-    "mini": ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1"),
-    "full": (),
-}  # over those of conf/
+SMALL = ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1")
+SMALLEST = ("++dataset_conf.batch_size=1200", "++dataset_conf.batch_size_utts=2", "++dataset_conf.num_workers=1")
 DEV = 2  # rows; nothing is scored
+
+
+def settings_of(size: str, device: str) -> tuple[str, ...]:
+    """Over those of conf/: batches that a small model learns from, and for the released one without a GPU those that it bears."""
+    return SMALL if size == "mini" else SMALLEST if device == "cpu" else ()
 
 
 def config_of(number: int, settings: Sequence[str]) -> StageConfig:
@@ -71,10 +74,10 @@ class OurTraining:
 
     name = "ours"
 
-    def __init__(self, stage: train.Stage, rows: list[dict]) -> None:
+    def __init__(self, stage: train.Stage, rows: list[dict], seed: int = 1) -> None:
         self.model, self.log = stage.model, Listener(LapTimer(stage.world.device))
         every_update = replace(stage.config.train_conf, log_interval=1, save_interval=0)
-        self.rows, self.config = rows, replace(stage.config, train_conf=every_update)
+        self.rows, self.config = rows, replace(stage.config, train_conf=every_update, seed=seed)
         self.loop = Loop(stage.model, Utterances(rows, stage.train_data.featuriser), self.config, stage.world, self.log)
 
     def epoch(self, number: int) -> Lap:

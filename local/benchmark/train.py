@@ -26,7 +26,7 @@ from local.benchmark import agreement as of_agreement
 from local.benchmark.agreement import run_all
 from local.benchmark.corpus import LONG, SHORT, batches_of, duration, from_batches, padding, write_corpus
 from local.benchmark.lap import WARM_UP, Lap
-from local.benchmark.ours import SETTINGS, OurTraining, build_stage, config_of
+from local.benchmark.ours import OurTraining, build_stage, config_of, settings_of
 from local.benchmark.peak import TERA, Peak, peak_of
 from local.benchmark.stock import StockTraining, build_stock
 from local.benchmark.tables import Columns, Outcome, Record
@@ -86,7 +86,10 @@ class Corpus:
 
 
 def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
-    """The stages asked for, and how bf16 agrees with fp32. What is known already goes to stderr: a GPU may be taken away."""
+    """The stages asked for, and of the first of them how bf16 agrees with fp32.
+
+    What is known already goes to stderr: a GPU may be taken away.
+    """
     bench = Bench(model_dir, folder, args.size, args.device, args.updates, args.rounds)
     speed: list[Record] = []
     for record in chain.from_iterable(map(bench.stage, args.stages)):
@@ -94,7 +97,7 @@ def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
         speed.append(record)
     updates = AGREEMENT[args.device] if args.agreement is None else args.agreement
     agreement: list[Record] = []
-    for number in args.stages if updates else ():
+    for number in args.stages[:1] if updates else ():
         _free_memory()
         runs = run_all(number, model_dir, folder, args.device, updates)
         bench.said.append(runs.verdict())
@@ -124,7 +127,7 @@ class Bench:
     def stage(self, number: int) -> Iterator[Record]:
         """Records of one stage: ours and FunASR's trainer, over short and over long utterances."""
         _free_memory()
-        settings = SETTINGS[self.size]
+        settings = settings_of(self.size, self.device)
         corpora = [self._corpus(name, config_of(number, settings)) for name in LENGTHS]
         folder = self.folder / f"stage{number}"
         stage = build_stage(number, self.model_dir, corpora[0].rows, folder, self.device, settings)
