@@ -35,8 +35,12 @@ def stock_model(folder: Path, **settings: str):
 
 
 def llm_logits(model, batch: dict) -> torch.Tensor:
-    """(batch, tokens, vocabulary) of the LLM's head, as training computes them."""
+    """(batch, tokens, vocabulary): the head's scores of all that the LLM's layers make of a batch in training."""
     seen: list[torch.Tensor] = []
-    with model.llm.lm_head.register_forward_hook(lambda _module, _inputs, output: seen.append(output)), torch.no_grad():
+
+    def see(_module, _inputs, output) -> None:
+        seen.append(output.last_hidden_state)
+
+    with model.llm.model.register_forward_hook(see), torch.no_grad():
         model(**{name: batch[name].clone() for name in (batch if hasattr(model, "llm_weight") else STOCK) if name != "sources"})
-    return seen[0]
+        return model.llm.lm_head(seen[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from released_form import STOCK, llm_logits, stock_model
+from released_form import STOCK, stock_model
 from released_run import Run
 from small_stage import ADAPTED, CONFIGS, config, metrics, run_processes, tensors, trains, words
 
@@ -222,8 +222,10 @@ def test_trap_11_bf16_arithmetic_leaves_weights_and_gradients_in_fp32(released, 
     model, _ = released
     monkeypatch.setattr(model, "llm_dtype", "bf16")
     model.zero_grad()
-    assert llm_logits(model, batch).dtype == torch.bfloat16
-    model(**{name: value for name, value in batch.items() if name != "sources"})["llm"].backward()
+    scored: list[torch.dtype] = []
+    with model.llm.lm_head.register_forward_hook(lambda _module, _inputs, scores: scored.append(scores.dtype)):
+        model(**{name: value for name, value in batch.items() if name != "sources"})["llm"].backward()
+    assert scored == [torch.bfloat16]
     assert {p.dtype for p in model.parameters()} == {p.grad.dtype for p in model.audio_encoder.parameters()} == {torch.float32}
 
 
