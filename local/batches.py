@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import pairwise
 
 import local.engine  # noqa: F401  before any part of FunASR
 
@@ -127,6 +128,24 @@ def collate(examples: list[dict]) -> dict:
         "ctc_target_lengths": lengths("ctc_targets"),
         "sources": [example["source_ids"] for example in examples],
     }
+
+
+def pieces_of(batch: dict, count: int) -> list[dict]:
+    """A collated batch in so many pieces of its utterances, or in fewer where it has fewer."""
+    size = len(batch["sources"])
+    count = min(count, size)
+    if count == 1:
+        return [batch]
+    edges = [size * number // count for number in range(count + 1)]
+    return [_narrowed({name: value[begin:end] for name, value in batch.items()}) for begin, end in pairwise(edges)]
+
+
+def _narrowed(batch: dict) -> dict:
+    """No wider than the longest of it: what the model makes of the lengths must fit."""
+    tokens = int(batch["attention_mask"].sum(1).max())
+    widths = dict.fromkeys(("input_ids", "attention_mask", "labels_ids"), tokens)
+    widths |= {"speech": int(batch["speech_lengths"].max()), "ctc_targets": int(batch["ctc_target_lengths"].max())}
+    return batch | {name: batch[name][:, :width] for name, width in widths.items()}
 
 
 def tokens_of(row: dict) -> int:

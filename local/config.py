@@ -170,7 +170,8 @@ class Train:
     """The loop. `dev_utterances` bounds the fixed dev subset that is decoded after each epoch.
 
     The state to go on from is saved every `save_interval` updates and at the end of each epoch (0: there alone). The run stops
-    after `max_bad_updates` in a row whose loss or gradient is no number, or `stall_minutes` without an update.
+    after `max_bad_updates` in a row whose loss or gradient is no number, or `stall_minutes` without an update. Where memory is
+    full, one process may go on with its batches in halves (`halve_when_full`).
     """
 
     max_epoch: int
@@ -183,10 +184,11 @@ class Train:
     save_interval: int = 1000
     max_bad_updates: int = 3
     stall_minutes: float = 30.0
+    halve_when_full: bool = False
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name != "save_interval":
+            if name not in ("save_interval", "halve_when_full"):
                 require(value > 0, f"train_conf.{name}", "must be positive")
         require(self.save_interval >= 0, "train_conf.save_interval", "must not be negative")
         enough = self.keep_nbest_models >= self.avg_nbest_model

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.errors import UserError
-from local.batches import IGNORED, Utterances, loader, shares, to_device, tokens_of
+from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device, tokens_of
 from local.config import StageConfig
 from local.distributed import World
 from local.metrics_log import MetricsLog, clock, describe
@@ -21,7 +21,7 @@ from local.optim import make_optimiser
 from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
 from local.tally import SECONDS_A_FRAME, Tally, memory
-from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, named, naming_the_batch
+from local.watchdog import BadUpdates, StallWatch, Stopped, StopSignal, memory_is_full, named, naming_the_batch
 
 Share = list[tuple[list[int], bool]]  # this process's part of an update: the rows of each batch, and whether they count
 
@@ -55,6 +55,7 @@ class Loop:
         self.bad = BadUpdates(config.train_conf.max_bad_updates)
         self.stall = StallWatch(story, config.train_conf.stall_minutes, world)
         self.stop, self.stopping = StopSignal(), False
+        self.pieces = 1  # that a batch is cut into: more once memory was full, where that is allowed
 
     def _groups(self, epoch: int) -> list[list[list[int]]]:
         """The epoch's batches, `accum_grad` of them an update; the last update takes what is left."""
@@ -105,9 +106,35 @@ class Loop:
             self.tally.waited += time.monotonic() - began
             others = ", or waiting for the gradients of the other processes" if self.world.size > 1 else ""
             with self.stall.doing(f"computing on {named(keys)}{others}"):
-                losses = self.step(taken)
+                losses = self._step_that_fits(taken)
         self.stall.beat()
         return losses
+
+    def _step_that_fits(self, batches: list[tuple[dict, bool]]) -> dict[str, float]:
+        """One update; where memory is full and that is allowed, in smaller pieces, this one and all to come.
+
+        The update is the same but for rounding: its losses are divided by counts over all of it. Several processes cannot:
+        some may have handed their gradients over already.
+        """
+        while True:
+            cut = [(piece, counted) for batch, counted in batches for piece in pieces_of(batch, self.pieces)]
+            try:
+                return self.step(cut)
+            except (RuntimeError, MemoryError) as error:
+                smallest = all(len(piece["sources"]) == 1 for piece, _ in cut)
+                allowed = self.config.train_conf.halve_when_full and self.world.size == 1 and not smallest
+                if not (allowed and memory_is_full(error)):
+                    raise
+            self._halve()
+
+    def _halve(self) -> None:
+        self.optimiser.zero_grad(set_to_none=True)
+        if self.world.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.pieces *= 2
+        if self.log:
+            self.log.say(f"memory was full at update {self.update + 1}: from here on each batch goes in {self.pieces} pieces "
+                         "(train_conf.halve_when_full); a lower dataset_conf.batch_size would be faster")  # fmt: skip
 
     def _keys(self, batches: list[list[int]]) -> list[str]:
         return [self.data.rows[index]["key"] for batch in batches for index in batch]
@@ -214,6 +241,7 @@ class Loop:
             "epoch": self.epoch,
             "done": self.done,
             "skipped in a row": self.bad.in_a_row,
+            "pieces": self.pieces,
             "tally": self.tally.state(),
             "generators": generators(self.world),
             "processes": processes(self.world),
@@ -223,6 +251,6 @@ class Loop:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.update, self.epoch, self.done = state["update"], state["epoch"], state["done"]
-        self.bad.in_a_row = state["skipped in a row"]
+        self.bad.in_a_row, self.pieces = state["skipped in a row"], state["pieces"]
         self.tally = Tally.resumed(state["tally"])
         self.drawn = state["generators"] if state["processes"] == processes(self.world) else []

@@ -28,6 +28,7 @@ NO_MATTER = (  # to the tensors that come out
     "train_conf.save_interval",
     "train_conf.max_bad_updates",
     "train_conf.stall_minutes",
+    "train_conf.halve_when_full",
 )
 SCORED = (
     "real_8k_telephone/dev",

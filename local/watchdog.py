@@ -144,7 +144,7 @@ def naming_the_batch(update: int, keys: Sequence[str], tokens: int, budget: int)
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _memory_is_full(error):
+        if not memory_is_full(error):
             raise
         raise UserError(
             f"out of memory at update {update}, on a batch of {tokens} tokens with padding ({named(keys)}): free the device of "
@@ -152,6 +152,6 @@ def naming_the_batch(update: int, keys: Sequence[str], tokens: int, budget: int)
         ) from error
 
 
-def _memory_is_full(error: Exception) -> bool:
+def memory_is_full(error: Exception) -> bool:
     """Of the device, or of the machine: torch's allocator for the CPU has no error type of its own."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

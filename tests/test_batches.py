@@ -12,7 +12,7 @@ from data.audio import write_wav
 from data.errors import UserError
 from data.manifest import row
 from data.online import MARK
-from local.batches import IGNORED, Utterances, collate, loader, plan, shares, to_device, tokens_of
+from local.batches import IGNORED, Utterances, collate, loader, pieces_of, plan, shares, to_device, tokens_of
 
 COSTS = st.lists(st.integers(1, 300), min_size=1, max_size=60)
 BUDGET, MOST = st.integers(50, 1000), st.integers(1, 12)
@@ -186,3 +186,20 @@ def test_shares_of_all_processes_are_the_batches(costs, most, size):
         for indices, counts in of_batch:
             assert indices, "a process without an utterance cannot take part in the step"
             assert counts or indices == batch[:1]
+
+
+@given(st.integers(1, 20), st.integers(1, 25))
+def test_pieces_of_a_batch_are_batches_of_their_own(examples, size, count):
+    """Each is what collating its utterances makes; together they are all of them, in order."""
+    pieces = pieces_of(collate(examples[:size]), count)
+    assert len(pieces) == min(size, count)
+    begin = 0
+    for piece in pieces:
+        end = begin + len(piece["sources"])
+        for name, value in collate(examples[begin:end]).items():
+            if name == "sources":
+                assert all(map(torch.equal, piece[name], value))
+            else:
+                assert torch.equal(piece[name], value), name
+        begin = end
+    assert begin == size

@@ -19,9 +19,11 @@ from small_stage import config, metrics, run, tensors, words
 
 from data.errors import UserError
 from local import watchdog
-from local.batches import Utterances
+from local.batches import Utterances, collate
+from local.contract import declare
 from local.distributed import World
 from local.loop import Loop
+from local.nano import build
 from local.train import main
 from local.watchdog import BadUpdates, StallWatch, StopSignal, naming_the_batch
 
@@ -189,6 +191,55 @@ def test_a_full_memory_names_the_batch_and_the_fix(fill):
     said = str(caught.value)
     assert "update 7" in said and "8000 tokens" in said and "utt0, utt1, utt2, utt3 and 5 more" in said
     assert "dataset_conf.batch_size (now 8192)" in said and "\n" not in said
+
+
+class SmallMemory:
+    """In the place of the model: holds so many utterances at once."""
+
+    def __init__(self, model: torch.nn.Module, most: int) -> None:
+        self.model, self.most, self.sizes = model, most, []
+
+    def __call__(self, **batch):
+        self.sizes.append(len(batch["sources"]))
+        if len(batch["sources"]) > self.most:
+            fill_a_gpu()
+        return self.model(**batch)
+
+
+def gradients_of(loop: Loop, batches: list) -> tuple[dict[str, float], list[torch.Tensor]]:
+    """What an update's losses are, and the gradients that it steps with."""
+    kept: list[torch.Tensor] = []
+    hook = loop.optimiser.register_step_pre_hook(lambda *_: kept.extend(p.grad.clone() for p in loop.trained))
+    losses = loop._step_that_fits(batches)
+    hook.remove()
+    return losses, kept
+
+
+def test_where_memory_is_full_an_update_is_made_in_pieces_and_is_the_same(model_dir, briefest, examples, featuriser):
+    """Two accumulated batches of 7 and 3; five utterances fit, so that 7 go as 3 and 4, this time and from then on."""
+    made = []
+    for most, allowed in ((7, "false"), (5, "true")):
+        model, _ = build(str(model_dir), None, {"detach_ctc_decoder": False})
+        chosen = config(1, "++train_conf.grad_clip=1e9", f"++train_conf.halve_when_full={allowed}")
+        declare(model, chosen.stage.groups)
+        loop = Loop(model.eval(), Utterances(briefest, featuriser), chosen, ALONE, None)
+        loop.parallel = SmallMemory(model, most)
+        made.append(gradients_of(loop, [(collate(examples[:7]), True), (collate(examples[7:10]), True)]))
+    assert loop.parallel.sizes == [7, 3, 4, 1, 2] and loop.pieces == 2 and loop.state()["pieces"] == 2
+    (losses, gradients), (in_pieces, others) = made
+    assert in_pieces == pytest.approx(losses, rel=1e-4)
+    for one, other in zip(gradients, others, strict=True):
+        assert (one - other).norm() < 1e-3 * one.norm()
+
+
+@pytest.mark.parametrize(("allowed", "most"), [("false", 5), ("true", 0)])
+def test_where_halving_is_not_allowed_or_no_help_memory_stays_full(allowed, most, model_dir, briefest, examples, featuriser):
+    model, _ = build(str(model_dir), None, {"detach_ctc_decoder": False})
+    loop = Loop(model, Utterances(briefest, featuriser), config(1, f"++train_conf.halve_when_full={allowed}"), ALONE, None)
+    loop.parallel = SmallMemory(model, most)
+    with pytest.raises(torch.OutOfMemoryError):
+        loop._step_that_fits([(collate(examples[:7]), True)])
+    assert loop.parallel.sizes == ([7] if allowed == "false" else [7, 3, 1, 1])
 
 
 def test_another_error_stays_what_it_was():
