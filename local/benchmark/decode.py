@@ -5,9 +5,10 @@ All of them write the same text by `benchmark.model.Script`, as long as the soun
 
 from __future__ import annotations
 
+import contextlib
+import io
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def _llm(model: FunASRNanoWithCTC, batch: dict, encoded: torch.Tensor, lengths: 
     write(model.llm, *prompts_of(model, batch, batch["sources"], audio), seconds)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _lacking(module: torch.nn.Module, part: str) -> Iterator[None]:
     whole = getattr(module, part)
     setattr(module, part, None)
@@ -131,7 +132,8 @@ def prepare(model_dir: Path, device: str, rows: list[dict]) -> Bench:
     """Ours and FunASR's, with the same weights and the same script."""
     ours = Recogniser(str(model_dir), "released", distributed.join(device))
     quiet = dict.fromkeys(("disable_update", "disable_pbar", "disable_log"), True)
-    stock = AutoModel(model=str(model_dir), device=device, ncpu=torch.get_num_threads(), **quiet)
+    with contextlib.redirect_stdout(io.StringIO()):  # its greetings
+        stock = AutoModel(model=str(model_dir), device=device, ncpu=torch.get_num_threads(), **quiet)
     example = Utterances(rows[:1], ours.featuriser)[0]
     around = len(example["source_ids"]) - int(example["fake_token_len"][0])
     for model in (ours.model, stock.model):

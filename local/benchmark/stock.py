@@ -7,10 +7,11 @@ trainer is left out: it insists on a GPU.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class StockWithCTC(FunASRNano):
         hidden, lengths = self.ctc_decoder(encoded.detach() if self.detach_ctc_decoder else encoded, lengths)
         log_probs = self.ctc.log_softmax(hidden.float()).transpose(0, 1)
         targets = [torch.tensor(self.ctc_tokenizer.encode(text), device=hidden.device) for text in texts]
-        sizes = torch.tensor([len(target) for target in targets])
+        sizes = torch.tensor([len(target) for target in targets], device=hidden.device)
         total = F.ctc_loss(
             log_probs.float(), torch.cat(targets), lengths, sizes, self.blank_id, reduction="sum", zero_infinity=True
         )
@@ -84,7 +85,8 @@ def build_stock(model_dir: Path, config: StageConfig, precision: str) -> tuple[S
         settings[section] = {**settings.get(section, {}), **values} if isinstance(values, dict) else values
     settings["llm_conf"] = {**settings["llm_conf"], "llm_dtype": precision}
     settings["frontend_conf"] = {**settings["frontend_conf"], "dither": 0.0}  # as ours: the same features
-    model, settings = AutoModel.build_model(**settings)
+    with contextlib.redirect_stdout(io.StringIO()):  # a line for every adapter that the folder's weights lack
+        model, settings = AutoModel.build_model(**settings)
     model.llm_weight = config.llm_weight
     declare(model, config.stage.groups)
     return model, settings
@@ -135,10 +137,10 @@ class Feed:
             self.timer.step_done(waited)
 
 
-@contextmanager
+@contextlib.contextmanager
 def as_it_starts() -> Iterator[None]:
     """Memory as glibc has it, not as our commands set it on the CPU (data.one_core): FunASR's processes do not."""
-    with suppress(OSError, AttributeError):  # not glibc
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_THRESHOLD, GLIBC_MOST)
         library.mallopt(M_TRIM_THRESHOLD, 2 * GLIBC_MOST)
