@@ -182,10 +182,11 @@ def shares(batches: list[list[int]], rank: int, size: int) -> list[tuple[list[in
 
 
 def loader(data: Utterances, batches: list[list[int]], workers: int) -> DataLoader:
-    """Collated batches in the order of `batches`."""
+    """Collated batches in the order of `batches`; where a GPU is in use, in memory that it can fetch from by itself."""
     return DataLoader(
-        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, worker_init_fn=ignore_signals
-    )
+        data, batch_sampler=batches, collate_fn=collate, num_workers=workers, worker_init_fn=ignore_signals,
+        pin_memory=torch.cuda.is_initialized(),
+    )  # fmt: skip
 
 
 def to_device(batch: dict, device: torch.device) -> dict:
