@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,14 @@ def sha256_of(path: Path) -> str:
         while block := content.read(2**20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def give_second_name(path: Path, other: Path) -> None:
+    """At no cost where the file system has hard links, else as a copy."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
 
 
 def sweep(folder: Path) -> None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -21,6 +19,7 @@ from typing import Any, Protocol
 
 from data.audio import AudioInfo
 from data.corpora import Reject, Utterance
+from data.files import give_second_name
 from data.held_folder import held, put_in_place
 from data.manifest import RATE, row
 from data.plan import HASHES, Plan, as_row
@@ -217,7 +216,7 @@ def _record_of(job: Job, task: Task, earlier: Earlier, room: Path) -> Record:
     record, home = earlier.get(task.ticket, ({}, room))
     if record and _can_stand(record, home, task.utterance, job.rules):
         if "file" in record and not record.get("gone"):
-            _give_second_name(home / record["file"], room / record["file"])
+            give_second_name(home / record["file"], room / record["file"])
         return record
     record = job.work(task.utterance, room)
     return record | ({"bytes": (room / record["file"]).stat().st_size} if "file" in record else {})
@@ -243,14 +242,6 @@ def _row(split: Split, utterance: Utterance, record: Record, place: Path) -> dic
     audio = (place / record["file"]).absolute() if "file" in record else utterance.audio
     fields = row(utterance.key, audio, utterance.text, record["samples"], split.prompt, utterance.speaker, utterance.call)
     return fields | record.get("row", {})
-
-
-def _give_second_name(path: Path, other: Path) -> None:
-    """At no cost where the file system has hard links."""
-    try:
-        os.link(path, other)
-    except OSError:
-        shutil.copyfile(path, other)
 
 
 def _range(number: int, count: int) -> tuple[int, int]:

@@ -9,7 +9,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 import torch.distributed as dist
 
 from data.errors import UserError
-from data.files import TEMPORARY
+from data.files import TEMPORARY, give_second_name
 from local import checkpoint, fingerprint
 from local.batches import tokens_of
 from local.checkpoint import START_OVER, Damaged
@@ -46,7 +45,7 @@ class Generations:
         old = self.newest.with_name(f".{os.getpid()}.{BEFORE}{TEMPORARY}")
         old.unlink(missing_ok=True)
         if self.newest.exists() and not self.newest_is_damaged:
-            _give_second_name(self.newest, old)
+            give_second_name(self.newest, old)
         checkpoint.save(self.newest, state)
         self.newest_is_damaged = False
         if old.exists():
@@ -70,14 +69,6 @@ class Generations:
         if damaged:
             raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {START_OVER}")
         return None, ""
-
-
-def _give_second_name(path: Path, other: Path) -> None:
-    """At no cost where the file system has hard links."""
-    try:
-        os.link(path, other)
-    except OSError:
-        shutil.copyfile(path, other)
 
 
 def made_from(config: StageConfig, rows: TrainingRows, dev_rows: list[dict], frozen: dict[str, str]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from data.audio import AudioError, AudioInfo, write_wav
 from data.corpora import Reject, Utterance
 from data.make_split import Means, make_split
+from data.manifest import read_rows
 from data.plan import Plan, drafting
 from data.plausibility import Rules
 from data.shards import Job, Work
@@ -76,3 +78,11 @@ def make(
 def sounds(folder: Path, split: str = "train") -> dict[str, Path]:
     """The sound files of a split by name, in whatever shard."""
     return {path.name: path for path in folder.glob(f"shards/{split}/*/*.*") if path.suffix in (".wav", ".flac")}
+
+
+def keys_of(folder: Path) -> list[str]:
+    return [row["key"] for row in read_rows(folder / "train.jsonl")]
+
+
+def rejects_of(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "rejected" / "train.jsonl").read_text("utf-8").splitlines()]
