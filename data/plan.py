@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -98,9 +96,16 @@ class Plan:
 
     def ask(self, question: str, *values: Any) -> sqlite3.Cursor:
         """Rows of the file as they are."""
-        status = self.path.stat()
-        here = os.getpid(), threading.get_ident()
-        return _open(str(self.path.absolute()), status.st_ino, status.st_mtime_ns, *here).execute(question, values)
+        return self._connection.execute(question, values)
+
+    @cached_property
+    def _connection(self) -> sqlite3.Connection:
+        """Nobody writes: no lock is needed, on no file system."""
+        return sqlite3.connect(f"file:{quote(str(self.path.absolute()))}?mode=ro&immutable=1", uri=True)
+
+    def __reduce__(self) -> tuple:
+        """Another process opens the file for itself."""
+        return Plan, (self.path, self.part)
 
 
 class Draft:
@@ -224,9 +229,3 @@ def as_row(utterance: Utterance) -> tuple:
 def as_utterance(row: Iterable[Any]) -> Utterance:
     key, audio, *others = row
     return Utterance(key, Path(audio), *others)
-
-
-@lru_cache(16)
-def _open(path: str, *_which: int) -> sqlite3.Connection:
-    """A connection of this file, process and thread. Nobody writes: no lock is needed, on no file system."""
-    return sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)

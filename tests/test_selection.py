@@ -77,8 +77,8 @@ def test_a_limit_counts_the_lines_it_went_over(tmp_path):
     assert choose(manifest, limit=9) == choose(manifest)
 
 
-def halves_of(manifest: Path) -> list[tuple[list[Utterance], list[Reject]]]:
-    plan = select(Request(manifest, halved=True), manifest.with_suffix(".sqlite"))
+def halves_of(manifest: Path, *arguments, **more) -> list[tuple[list[Utterance], list[Reject]]]:
+    plan = select(Request(manifest, *arguments, **more, halved=True), manifest.with_suffix(".sqlite"))
     return [chosen(plan), chosen(plan.other_half())]
 
 
@@ -190,7 +190,7 @@ def test_every_line_is_accounted_for(lines, filters, rules):
         except UserError as error:
             assert f"none of its {len(lines)} lines can be used" in str(error)
             return
-        halves = halves_of(manifest)
+        halves = halves_of(manifest, filters, rules, format="json_lines")
     assert sorted(item.line for item in [*kept, *rejected]) == list(range(1, len(lines) + 1))
     assert max(Counter(u.key for u in kept).values()) == 1
     assert all(u.text.strip() for u in kept) and all(r.reason and r.detail for r in rejected)
