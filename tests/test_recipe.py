@@ -137,7 +137,7 @@ def test_speech_simulated_in_training_is_clean_on_disk_and_new_in_every_epoch(tm
     ran = experiment(top, "0 1", **variables)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     simulated = top / "exp_output/data/simulated_8k_telephone"
-    assert not list(simulated.glob("wav/train/*")) and len(list(simulated.glob("wav/dev/*"))) == 8
+    assert not list(simulated.glob("shards/train/*/*.wav")) and len(list(simulated.glob("shards/dev/*/*.wav"))) == 8
     rows = [json.loads(line) for line in (simulated / "train.jsonl").open(encoding="utf-8")]
     assert len(rows) == 40 and all(row["channel"] == "online" and "/mini/general/" in row["source"] for row in rows)
     summary = json.loads((top / "exp_output/exp/8k_telephone/stage1_encoder/summary.json").read_text())
@@ -174,7 +174,7 @@ def kill_in_the_epoch(top: Path, stage: int) -> None:
 def digests(top: Path) -> dict[str, str]:
     """SHA-256 of all that an experiment hands to anybody: sound, tensors, texts. Paths inside are the same below the top."""
     output = top / "exp_output"
-    chosen = [*output.glob("data/*/wav/**/*.wav"), *output.glob("exp/**/decode/*.jsonl"), *output.glob("exp/**/model.pt")]
+    chosen = [*output.glob("data/*/shards/**/*.wav"), *output.glob("exp/**/decode/*.jsonl"), *output.glob("exp/**/model.pt")]
     return {str(path.relative_to(top)): hashlib.sha256(path.read_bytes()).hexdigest() for path in chosen}
 
 
