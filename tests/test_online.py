@@ -72,7 +72,7 @@ def test_online_the_same_call_is_heard_as_offline(corpus, tmp_path):
     simulate_corpus(corpus, offline, "--jobs", "1", "--seed", "5", "--negative_rate", "0.2")
     simulate_corpus(corpus, online, "--jobs", "1", "--seed", "5", "--negative_rate", "0.2", "--online")
     rows = read_rows(online / "train.jsonl")
-    assert len(rows) == 14 and not list(online.rglob("wav/*/*.wav"))
+    assert len(rows) == 14 and not list(online.rglob("shards/*/*/*.wav"))
     channel = OnlineChannel(online / "train.jsonl", rows)
     for row, made in zip(rows, read_rows(offline / "train.jsonl"), strict=True):
         assert row["speech_length"] == made["speech_length"]
