@@ -110,8 +110,8 @@ def error_rates(model: FunASRNanoWithCTC, tokenizer, batches: list) -> tuple[flo
     model.eval()
     edits, total = np.zeros(2), 0
     for batch, sources, texts in batches:
-        for number, hypotheses in enumerate(decode(model, tokenizer, batch, sources)):
-            edits[number] += sum(Levenshtein.distance(text, hyp) for text, hyp in zip(texts, hypotheses, strict=True))
+        for text, heard in zip(texts, decode(model, tokenizer, batch, sources), strict=True):
+            edits += [Levenshtein.distance(text, heard.llm), Levenshtein.distance(text, heard.ctc)]
         total += sum(map(len, texts))
     model.train()
     return tuple(100 * edits / total)
