@@ -22,6 +22,7 @@ from local.runaway import Text
 from local.tally import SECONDS_A_FRAME
 
 FRAMES_AT_ONCE = 4096  # that the CTC output layer looks at: 1 GB of fp32 scores of the released vocabulary
+LONG = 500  # frames, 30 s: from here on a batch gains a CPU nothing but the padding in it
 THINNED = 0.75  # rows that have ended leave the batch once no more than this share of it is left
 
 
@@ -40,13 +41,22 @@ def decode(model: FunASRNanoWithCTC, tokenizer, batch: dict, sources: list[torch
 
     `batch` is what `local.batches.collate` makes, `sources` the prompts' token ids (tokens,) with room for the audio.
     """
-    encoded, lengths = model.encode(batch["speech"], batch["speech_lengths"])
+    encoded, lengths = encode(model, batch["speech"], batch["speech_lengths"])
     audio, _ = model.audio_adaptor(encoded, lengths)
     seconds = [frames * SECONDS_A_FRAME for frames in lengths.tolist()]
     written = write(model.llm, *prompts_of(model, batch, sources, audio), seconds)
     return [
         Heard(_llm_text(tokenizer, text), ctc, text.cut) for text, ctc in zip(written, ctc_texts(model), strict=True)
     ]
+
+
+def encode(model: FunASRNanoWithCTC, speech: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `model.encode`; on a CPU one by one where utterances are long: their attention grows by the square of the padding."""
+    if speech.is_cuda or speech.shape[1] < LONG:
+        return model.encode(speech, lengths)
+    alone = [model.encode(one[None, :length], length[None])[0][0] for one, length in zip(speech, lengths, strict=True)]
+    model.encoded = pad_sequence(alone, batch_first=True), lengths
+    return model.encoded
 
 
 def prompts_of(model, batch: dict, sources: list[torch.Tensor], audio: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -28,7 +28,7 @@ from local.benchmark.stock import as_it_starts
 from local.benchmark.stopwatch import Contestant, Groups, Work, race
 from local.benchmark.tables import RACE, Columns, Outcome, Record, results
 from local.config import Dataset
-from local.decode import ctc_texts, prompts_of, write
+from local.decode import ctc_texts, encode, prompts_of, write
 from local.evaluate import BATCHING, Recogniser
 from local.hearing import Batching, hear
 from local.nano import FunASRNanoWithCTC
@@ -84,7 +84,7 @@ class Bench:
         batches = plan([tokens_of(row) for row in self.rows], batching.tokens, batching.utterances, seed=0, epoch=0)
         for batch in loader(data, batches, batching.workers):
             batch = to_device(batch, self.ours.world.device)
-            answer(model, batch, *model.encode(batch["speech"], batch["speech_lengths"]))
+            answer(model, batch, *encode(model, batch["speech"], batch["speech_lengths"]))
         return {}
 
     def _generate(self, batch_size: int) -> Texts:
