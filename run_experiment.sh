@@ -71,6 +71,7 @@ stage_0() {
   if reads simulated_8k_telephone/dev; then simulate dev "$GENERAL_DEV"; fi
   if reads general_16k/train; then convert_general_train; fi
   simulate test "$GENERAL_TEST"
+  if reads silence_8k_telephone/test; then make_silence; fi
   convert general_16k/test "$GENERAL_TEST"    # the guard: the wideband speech as it is
   convert real_8k_telephone/train "$CALLS_TRAIN" ${RULES:+--rule $RULES}
   if [[ $CALLS_TEST ]]; then

@@ -14,8 +14,10 @@
 : "${STORAGE=wav}"            # how stage 0 keeps sound: wav; flac; mu-law: telephone speech as 8 kHz, 8 bit, a quarter
 : "${NOISE_DIR=}"              # noise files, for profiles with noise_snr_db
 : "${NEGATIVE_RATE=0}"         # training utterances without speech, for each that has some: against hallucination
+: "${SILENCE=200}"             # utterances of the test set in which nobody speaks, to count false alarms; 0 = none
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
 : "${DEV_CAP=300}"             # utterances of the dev set that are decoded after each epoch
+: "${KNOWN_SPEAKERS=0}"        # 1: who speaks in a test set may speak in train too; the results then say so
 : "${ORIGINALS=200}"           # calls of the test set that an unmodified AutoModel decodes from their original files, at
                                # the baseline and after stage 3, one by one; 0 = none
 

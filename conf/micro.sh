@@ -5,6 +5,7 @@
 : "${MINI_CALLS_TRAIN:=40}"
 : "${MINI_CALLS_DEV:=8}"
 : "${MINI_CALLS_TEST:=8}"
+: "${SILENCE:=4}"
 : "${CONTROLS:=0}"
 : "${DEV_CAP:=4}"
 

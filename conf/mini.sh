@@ -14,6 +14,7 @@
 : "${CALLS_DEV:=$OUTPUT_ROOT/mini/calls/dev.jsonl}"
 : "${CALLS_TEST:=$OUTPUT_ROOT/mini/calls/test.jsonl}"
 : "${KEYWORDS:=$OUTPUT_ROOT/mini/keywords.txt}"
+: "${SILENCE:=60}"
 : "${CONTROLS:=1}"
 : "${DEV_CAP:=60}"
 

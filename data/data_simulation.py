@@ -2,12 +2,14 @@
 """Put speech through a telephone line: one file, or every utterance of a manifest on all cores.
 
     python data/data_simulation.py --manifest IN --output_dir DIR --split train [--profile default] [--seed 1]
+    python data/data_simulation.py --silence N --output_dir DIR --split test [--profile default] [--seed 1]
     python data/data_simulation.py --input a.wav --output b.wav [--set snr_db=10 …] [--babble x.wav …] [--plot b.png]
 
 From a manifest (any form of data/corpora.py) it writes DIR/train.jsonl, sounds in DIR/shards/train/, and for every
 line that could not be used the reason in DIR/rejected/train.jsonl. Babble comes from other talkers of the same
 manifest. The same command makes the same bytes with any number of processes or machines; after a kill it makes only
-what is missing. With --online the rows of a training set stay clean and are simulated in training.
+what is missing. With --online the rows of a training set stay clean and are simulated in training. --silence makes a
+test set in which nobody speaks, in the foreground or behind: whatever is recognised there is a false alarm.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from data.make_split import job_of, make_split, plan_split
 from data.negatives import Negatives
 from data.one_call import carry_file
 from data.one_core import settle_on_one_core
-from data.plan import Plan
+from data.plan import Plan, drafting
 from data.planned_talkers import PlannedTalkers
 from data.plausibility import choose_rules, wanted
 from data.selection import Request
@@ -101,20 +103,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run the one or the other form."""
     parser = _parser()
     args = parser.parse_args(argv)
-    one_file, many = bool(args.input or args.output), bool(args.manifest or args.output_dir or args.split)
+    one_file = bool(args.input or args.output)
+    many = bool(args.manifest or args.silence or args.output_dir or args.split)
     if one_file == many:
-        parser.error("give either --input and --output, or --manifest, --output_dir and --split")
+        parser.error("give either --input and --output, or --manifest (or --silence), --output_dir and --split")
     if one_file and not (args.input and args.output):
         parser.error("--input and --output go together")
-    if many and not (args.manifest and args.output_dir and args.split):
-        parser.error("--manifest, --output_dir and --split go together")
+    if many and not (bool(args.manifest) != bool(args.silence) and args.output_dir and args.split):
+        parser.error("--manifest (or --silence), --output_dir and --split go together")
+    if args.silence and args.split != "test":
+        parser.error("--silence goes with --split test")
     if many and (args.babble or args.plot or args.set):
         parser.error("--babble, --plot and --set go with --input")
     if (args.online or args.negative_rate or args.rule) and args.split != "train":
         parser.error("--online, --negative_rate and --rule go with --split train")
     mix = read_mix(args.profile, args.channel_config, args.set)
     noises = _noises(args.noise_dir, mix)
-    return _one_file(args, mix, noises) if one_file else _manifest(args, mix, noises)
+    if one_file:
+        return _one_file(args, mix, noises)
+    return _silence(args, mix, noises) if args.silence else _manifest(args, mix, noises)
 
 
 def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> int:
@@ -134,6 +141,20 @@ def _manifest(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
     else:
         work = Offline(simulator, wanted(rules), args.storage, hashed=args.split != "train")
     print(make_split(job_of(split, plan, work, rules, means), means))
+    return 0
+
+
+def _silence(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> int:
+    """Nobody is there to babble either: the plan has no talkers."""
+    path = args.output_dir / ".plan" / f"{args.split}.sqlite"
+    with drafting(path) as draft:
+        for utterance in Negatives(args.output_dir / "negatives", 1.0, args.seed, "silence").made(args.silence):
+            draft.add(utterance)
+        draft.finish({})
+    plan, means = Plan(path), options.means(args)
+    simulator = Simulator(mix, args.seed, PlannedTalkers(plan), noises)
+    split = Split(args.output_dir, args.split, _settings(simulator, plan) | options.stored(args), args.prompt)
+    print(make_split(job_of(split, plan, Offline(simulator, form=args.storage, hashed=True), (), means), means))
     return 0
 
 
@@ -193,6 +214,7 @@ def _one_file(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
 def _parser() -> argparse.ArgumentParser:
     parser = options.parser(__doc__)
     parser.add_argument("--manifest", type=Path, help="a corpus of wideband speech in any form of --format")
+    parser.add_argument("--silence", type=options.positive, metavar="N", help="instead of a manifest: so many without speech")
     parser.add_argument("--output_dir", type=Path)
     parser.add_argument("--split", choices=("train", "dev", "test"))
     parser.add_argument("--online", action="store_true", help="clean rows, to be simulated anew in each epoch of training")

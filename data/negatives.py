@@ -1,4 +1,5 @@
-"""Training utterances in which nobody speaks, with empty text: against words made up out of noise and tones.
+"""Utterances in which nobody speaks, with empty text: in training against words made up out of noise and tones, in a test
+to count them.
 
 noise  the floor of an idle line
 tone   the tones of China's exchanges, 450 Hz in the cadences of GB/T 3380
@@ -44,16 +45,17 @@ TWIST_DB = (0.0, 4.0)  # the higher frequency above the lower
 
 @dataclass(frozen=True)
 class Negatives:
-    """`rate` utterances without speech for each that has some, as WAVs in `folder`. Number i depends on (seed, i) alone."""
+    """`rate` utterances without speech for each that has some, as WAVs in `folder`. Number i depends on (seed, name, i) alone."""
 
     folder: Path
     rate: float
     seed: int
+    name: str = "negative"
 
     def made(self, speaking: int) -> Iterator[Utterance]:
         """Those that belong to so many utterances with speech. What is there already and whole stays untouched."""
         for index in range(round(self.rate * speaking)):
-            yield _make(self.folder.absolute(), f"negative_{index:06d}", self.seed)
+            yield _make(self.folder.absolute(), f"{self.name}_{index:06d}", self.seed)
 
 
 def _make(folder: Path, key: str, seed: int) -> Utterance:

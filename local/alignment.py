@@ -36,6 +36,10 @@ class EditCounts:
         """(S + D + I) / N in percent; None where there is no reference unit to be wrong about."""
         return 100.0 * self.errors / self.ref if self.ref else None
 
+    def asdict(self) -> dict[str, float | int | None]:
+        """As results.json has it."""
+        return {"cer": self.rate, "sub": self.sub, "del": self.dele, "ins": self.ins, "ref": self.ref}
+
 
 def count_edits(ref: Sequence[str], hyp: Sequence[str]) -> EditCounts:
     """The fewest edits, each of cost 1, that make `hyp` of `ref`."""

@@ -1,22 +1,25 @@
-"""95 % intervals of pooled error rates, and of their paired differences, by bootstrap.
+"""95 % intervals of ratios of sums, such as pooled error rates and their paired differences, by bootstrap.
 
 Utterances of one call fail together, so calls are drawn with replacement and not utterances (M. Bisani, H. Ney,
 "Bootstrap estimates for confidence intervals in ASR performance evaluation", ICASSP 2004). For a difference the
-same calls are drawn for both systems.
+same calls are drawn for both systems. The bounds are percentiles of what the draws give, and need not be symmetric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from local.alignment import EditCounts
 
-DRAWS = 10_000
-AT_ONCE = 500  # draws held in memory
+DRAWS, LEAST_DRAWS = 10_000, 1_000
+CELLS = 10_000_000  # draws × groups: a set of many groups, whose rates scatter little, is drawn less often
+AT_ONCE = 2_000_000  # of them held in memory
 LEVEL = (2.5, 97.5)  # percentiles
+
+Ratio = tuple[Sequence[float], Sequence[float]]  # of each utterance: what is counted, and out of how much
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,39 @@ def difference_interval(
 
     Raises ValueError without utterances or without reference units.
     """
-    fewer = np.array([[one.errors - other.errors, one.ref] for one, other in zip(edits, baseline, strict=True)])
-    if not len(fewer) or not fewer[:, 1].sum():
+    more = [one.errors - other.errors for one, other in zip(edits, baseline, strict=True)]
+    interval = ratio_intervals({"rate": (more, [one.ref for one in edits])}, groups, seed)["rate"]
+    if interval is None:
         raise ValueError("there is no reference unit to be wrong about")
-    sums = _by_group(fewer, groups)
-    errors, units = fewer.sum(axis=0)
-    low, high = np.percentile(_draws(sums, np.random.default_rng(seed)), LEVEL)
-    return Interval(float(100 * errors / units), float(low), float(high))
+    return interval
+
+
+def ratio_intervals(ratios: Mapping[str, Ratio], groups: Sequence[Hashable], seed: int = 0) -> dict[str, Interval | None]:
+    """Any ratios of sums over utterances, all from the same draws of groups; None where there is nothing to divide by.
+
+    A draw without anything to divide by (of rare keywords, say) tells nothing of that ratio and is left out.
+    """
+    columns = [column for ratio in ratios.values() for column in ratio]
+    if not columns or not len(groups):
+        return dict.fromkeys(ratios)
+    sums = _by_group(np.array(columns, dtype=np.float64).T, groups)
+    drawn = _draws(sums, np.random.default_rng(seed))
+    pairs = range(0, len(columns), 2)
+    return {name: _interval(sums[:, at : at + 2], drawn[:, at : at + 2]) for name, at in zip(ratios, pairs, strict=True)}
+
+
+def _interval(sums: np.ndarray, drawn: np.ndarray) -> Interval | None:
+    """From the (groups, 2) sums of one ratio and its (draws, 2) draws."""
+    part, whole = sums.sum(axis=0)
+    if not whole:
+        return None
+    told = drawn[drawn[:, 1] > 0]
+    low, high = np.percentile(100 * told[:, 0] / told[:, 1], LEVEL)
+    return Interval(float(100 * part / whole), float(low), float(high))
 
 
 def _by_group(values: np.ndarray, groups: Sequence[Hashable]) -> np.ndarray:
-    """(utterances, 2) to (groups, 2): sums."""
+    """(utterances, columns) to (groups, columns): sums."""
     places = {group: place for place, group in enumerate(dict.fromkeys(groups))}
     sums = np.zeros((len(places), values.shape[1]))
     np.add.at(sums, [places[group] for group in groups], values)
@@ -61,10 +86,14 @@ def _by_group(values: np.ndarray, groups: Sequence[Hashable]) -> np.ndarray:
 
 
 def _draws(sums: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(DRAWS,) rates in percent, each of as many groups as there are, drawn with replacement."""
+    """(groups, columns) to (draws, columns): sums over as many groups as there are, drawn with replacement."""
     count = len(sums)
+    left = min(DRAWS, max(LEAST_DRAWS, CELLS // count))
     parts = []
-    for _ in range(DRAWS // AT_ONCE):
-        errors, units = (rng.multinomial(count, np.full(count, 1 / count), AT_ONCE) @ sums).T
-        parts.append(100 * errors / np.maximum(units, 1))
+    while left:
+        rows = min(left, max(1, AT_ONCE // count))
+        chosen = rng.integers(count, size=(rows, count), dtype=np.int32) + count * np.arange(rows)[:, None]
+        times = np.bincount(chosen.ravel(), minlength=rows * count).reshape(rows, count)
+        parts.append(times.astype(np.float64) @ sums)
+        left -= rows
     return np.concatenate(parts)

@@ -7,13 +7,17 @@ inserted inside. Where several alignments have the minimum cost, one with the mo
 `退退款` read as `退款` lost a stutter, not the keyword.
 
 Beside it stand false alarms: keyword spans of the hypotheses, found in the same way, beyond the hits of that
-keyword in that utterance.
+keyword in that utterance; and the errors inside the spans and outside of them, by the same alignment. They sum to
+the errors of the CER; where several alignments have the minimum cost, its S, D and I may be dealt out differently.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +25,49 @@ import numpy as np
 
 from data.errors import UserError
 from data.text import normalise, units
+from local.alignment import EditCounts, count_edits
 
 Units = Sequence[str]
 Span = tuple[int, int]  # start and end in units
 
+CLASS = re.compile(r"\[\s*(.*?)\s*\]")  # a line of its own; what follows belongs to it
+DOUBT = 0.05
+
 
 def read_keywords(path: Path | str) -> list[str]:
-    """The keywords of a file, one a line, as written and in its order; `#` begins a comment line.
+    """The keywords of a file, one a line, as written and in its order; `#` begins a comment line, `[class]` a class.
 
     Of two that the normaliser makes equal the first stays.
     """
+    return list(_read(path))
+
+
+def read_classes(path: Path | str) -> dict[str, str]:
+    """The class of each keyword that stands in one."""
+    return {keyword: name for keyword, name in _read(path).items() if name}
+
+
+def _read(path: Path | str) -> dict[str, str]:
+    """Keyword to class, which is empty in front of the first class line."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"keyword list {path} cannot be read ({error}): one keyword a line, UTF-8") from error
-    keywords: dict[str, str] = {}  # by what is compared
+    keywords: dict[str, tuple[str, str]] = {}  # by what is compared
+    of = ""
     for number, line in enumerate(lines, 1):
         written = line.strip()
         if not written or written.startswith("#"):
             continue
+        if heading := CLASS.fullmatch(written):
+            of = heading[1]
+            continue
         if not normalise(written):
             raise UserError(f"{path}:{number}: {written!r} has no character that can be scored: take it out")
-        keywords.setdefault(normalise(written), written)
+        keywords.setdefault(normalise(written), (written, of))
     if not keywords:
         raise UserError(f"keyword list {path} is empty: write one keyword a line")
-    return list(keywords.values())
+    return dict(keywords.values())
 
 
 class KeywordFinder:
@@ -72,29 +94,47 @@ class KeywordFinder:
         return found
 
 
-def find_hits(ref: Units, hyp: Units, spans: Sequence[Span]) -> list[Span]:
-    """Those of the disjoint `spans` of the reference that are hit, by a minimum-cost alignment with most.
+@dataclass(frozen=True)
+class Placed:
+    """What an alignment says of keyword spans: which are hit, and the errors inside of them all and outside."""
+
+    hits: list[Span]
+    inside: EditCounts
+    outside: EditCounts
+
+
+def place_errors(ref: Units, hyp: Units, spans: Sequence[Span]) -> Placed:
+    """By a minimum-cost alignment that hits most of the disjoint `spans` of the reference.
 
     Dynamic programming over (cost, -hits) in lexicographic order, held in one integer: cost * weight - hits.
-    To the usual three steps comes a fourth, over a whole span at once where it matches, worth one hit.
+    To the usual three steps comes a fourth, over a whole span at once where it matches, worth one hit. An insertion
+    is inside a span where both its neighbours in the reference are.
     """
     weight = len(spans) + 1
-    table, runs = _fill(ref, hyp, {end: end - start for start, end in spans}, weight)
     starts = {end: start for start, end in spans}
-    hits, i, j = [], len(ref), len(hyp)
-    while i and j:
+    table, runs = _fill(ref, hyp, {end: end - start for start, end in spans}, weight)
+    within = [any(start <= place < end for start, end in spans) for place in range(len(ref))]
+    between = [any(start < place < end for start, end in spans) for place in range(len(ref) + 1)]
+    errors, hits, i, j = Counter[tuple[str, bool]](), [], len(ref), len(hyp)
+    while i or j:
         start = starts.get(i, i)
         length = i - start
-        if length and runs[i][j] >= length and table[i][j] == table[start][j - length] - 1:
+        if 0 < length <= runs[i][j] and table[i][j] == table[start][j - length] - 1:
             hits.append((start, i))
             i, j = start, j - length
-        elif table[i][j] == table[i - 1][j - 1] + weight * (ref[i - 1] != hyp[j - 1]):
+        elif i and j and table[i][j] == table[i - 1][j - 1] + weight * (ref[i - 1] != hyp[j - 1]):
             i, j = i - 1, j - 1
-        elif table[i][j] == table[i - 1][j] + weight:
+            errors["sub", within[i]] += ref[i] != hyp[j]
+        elif i and table[i][j] == table[i - 1][j] + weight:
             i -= 1
+            errors["dele", within[i]] += 1
         else:
             j -= 1
-    return hits[::-1]
+            errors["ins", between[i]] += 1
+    sides = [
+        EditCounts(**{kind: errors[kind, side] for kind in ("sub", "dele", "ins")}, ref=within.count(side)) for side in (True, False)
+    ]
+    return Placed(hits[::-1], *sides)
 
 
 def _fill(ref: Units, hyp: Units, lengths: dict[int, int], weight: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,23 +160,71 @@ def _fill(ref: Units, hyp: Units, lengths: dict[int, int], weight: int) -> tuple
     return table, runs
 
 
-def score_keywords(pairs: Iterable[tuple[Units, Units]], keywords: Iterable[str]) -> dict[str, Any]:
-    """KWER and what belongs beside it, for (reference, hypothesis) units of whole utterances.
+@dataclass(frozen=True)
+class Spotted:
+    """The keywords of one utterance: said, hit, and written where nobody said them; errors inside and outside of them."""
 
-    Rates are in percent, None (n/a) where there is nothing to divide by.
-    """
-    keywords = list(keywords)
+    said: Counter[str]
+    hit: Counter[str]
+    alarms: Counter[str]
+    inside: EditCounts
+    outside: EditCounts
+
+    @property
+    def missed(self) -> int:
+        return self.said.total() - self.hit.total()
+
+
+def spot_keywords(pairs: Iterable[tuple[Units, Units]], keywords: Iterable[str]) -> list[Spotted]:
+    """For (reference, hypothesis) units of whole utterances."""
     find = KeywordFinder(keywords)
-    total, hits, alarms = Counter[str](), Counter[str](), Counter[str]()
-    for ref, hyp in pairs:
-        spoken = find(ref)
-        hit_spans = set(find_hits(ref, hyp, [span for span, _ in spoken])) if spoken else set()
-        hits_here = Counter(keyword for span, keyword in spoken if span in hit_spans)
-        total.update(keyword for _, keyword in spoken)
-        hits.update(hits_here)
-        alarms.update(Counter(keyword for _, keyword in find(hyp)) - hits_here)
-    rows = [{"keyword": k, **_rates(total[k], hits[k], alarms[k])} for k in keywords]
-    return {**_rates(total.total(), hits.total(), alarms.total()), "rows": rows}
+    return [_spot(ref, hyp, find) for ref, hyp in pairs]
+
+
+def _spot(ref: Units, hyp: Units, find: KeywordFinder) -> Spotted:
+    spoken = find(ref)
+    spans = [span for span, _ in spoken]
+    placed = place_errors(ref, hyp, spans) if spans else Placed([], EditCounts(), count_edits(ref, hyp))
+    hit = Counter(keyword for span, keyword in spoken if span in placed.hits)
+    return Spotted(
+        Counter(keyword for _, keyword in spoken),
+        hit,
+        Counter(keyword for _, keyword in find(hyp)) - hit,
+        placed.inside,
+        placed.outside,
+    )
+
+
+def score_keywords(
+    spotted: Sequence[Spotted], keywords: Iterable[str], classes: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """KWER and what belongs beside it; rates are in percent, None (n/a) where there is nothing to divide by.
+
+    `least`: see `least_shown`. `rows`: one a keyword, with its class where it has one.
+    """
+    total, hits, alarms = (sum((getattr(one, part) for one in spotted), Counter[str]()) for part in ("said", "hit", "alarms"))
+    named = {keyword: {"class": name} for keyword, name in (classes or {}).items()}
+    rows = [{"keyword": k, **named.get(k, {}), **_rates(total[k], hits[k], alarms[k])} for k in keywords]
+    parts = {part: sum((getattr(one, part) for one in spotted), EditCounts()).asdict() for part in ("inside", "outside")}
+    return {**_rates(total.total(), hits.total(), alarms.total()), "least": least_shown(total.total()), **parts, "rows": rows}
+
+
+def least_shown(total: int) -> float | None:
+    """The upper 95 % bound of the KWER, in percent, where not one of so many keywords is missed: none below can be shown.
+
+    1 - 0.05^(1/N), exact for independent keywords, near 3/N: the rule of three. Those of one call are hardly
+    independent, so that it is the least that must be asked for.
+    """
+    return 100 * (1 - DOUBT ** (1 / total)) if total else None
+
+
+def too_few(total: int, limit: float) -> str:
+    """The sentence where so many keywords cannot show a KWER below `limit` percent; empty where they can."""
+    least = least_shown(total)
+    if least is not None and least < limit:
+        return ""
+    needed = math.floor(math.log(DOUBT) / math.log1p(-limit / 100)) + 1
+    return f"not enough keywords to show < {limit:g} %: {total}, and {needed} would do if none were missed"
 
 
 def _rates(total: int, hits: int, false_alarms: int) -> dict[str, float | int | None]:

@@ -35,6 +35,7 @@ SCORED = (
     "real_8k_telephone/test",
     "simulated_8k_telephone/test",
     "general_16k/test",
+    "silence_8k_telephone/test",
 )
 UPSTREAM = ("training rows", "replayed rows", "dev rows", "the model it starts from")  # what an earlier stage makes
 
@@ -182,7 +183,9 @@ def simulated(experiment: Experiment) -> str:
 
 def data_table(experiment: Experiment) -> Table:
     """What stage 0 depends on."""
-    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "RULES", "MIN_CONFIDENCE", "STORAGE"]
+    names = [
+        "INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "SILENCE", "RULES", "MIN_CONFIDENCE", "STORAGE",
+    ]  # fmt: skip
     if experiment.built_in:
         names += [
             f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")
@@ -225,6 +228,7 @@ def scores(experiment: Experiment, name: str) -> Table:
     table = {f"{rows}.jsonl": fingerprint.digest(experiment.rows(rows)) for rows in SCORED}
     keywords = experiment["KEYWORDS"]
     table["KEYWORDS"] = fingerprint.digest(TOP / keywords) if keywords else ""
+    table["KNOWN_SPEAKERS"] = experiment["KNOWN_SPEAKERS"]
     if name in ("baseline", "3"):
         table["ORIGINALS"] = experiment["ORIGINALS"]
     if name in STAGE_FILES:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 TOKENS_A_SECOND, SPARE_TOKENS = 12, 16
 LOOP_TOKENS_A_SECOND, LEAST_LOOP = 8, 32
 ROUNDS = 4
+LEAST_ROUND = 8  # units of a transcript
 LOOK_EVERY = 8  # tokens: to look for a loop at each of them would cost more than it saves
 LENGTH, LOOP = "length", "loop"  # why a text was cut
 
@@ -78,3 +79,15 @@ def is_lost(tokens: Sequence[int], seconds: float) -> bool:
     loop = loop_at_end(tokens) if len(tokens) > most else None
     return loop is not None and len(tokens) - loop[0] > most
 
+
+def goes_round(units: Sequence[str]) -> bool:
+    """Whether a text that has ended, of tokens or other units, says a phrase ROUNDS times or more in a row anywhere, over
+    LEAST_ROUND units or more: 对对对对 is within reason."""
+    for phrase in range(1, len(units) // ROUNDS + 1):
+        needed = max(phrase * ROUNDS, LEAST_ROUND) - phrase
+        again = 0  # units in a row that are what stood one phrase before
+        for place in range(phrase, len(units)):
+            again = again + 1 if units[place] == units[place - phrase] else 0
+            if again == needed:
+                return True
+    return False

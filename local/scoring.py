@@ -1,40 +1,82 @@
-"""All scores of one decoded set: pooled CER and, with a keyword list, KWER."""
+"""All scores of one decoded set: pooled CER and, with a keyword list, KWER, each with its 95 % interval."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from data.errors import UserError
 from data.text import normalise, units
 from local.alignment import EditCounts, count_edits
-from local.keywords import score_keywords
+from local.bootstrap import Interval, Ratio, ratio_intervals
+from local.keywords import score_keywords, spot_keywords
+from local.runaway import goes_round
 
 
 def score(
-    refs: Mapping[str, str], hyps: Mapping[str, str], keywords: Sequence[str] | None = None
+    refs: Mapping[str, str],
+    hyps: Mapping[str, str],
+    keywords: Sequence[str] | None = None,
+    calls: Mapping[str, Hashable] | None = None,
+    classes: Mapping[str, str] | None = None,
+    looped: Collection[str] = (),
 ) -> dict[str, Any]:
     """Score the transcripts of a set, by utterance key, after the one normaliser of both sides.
 
-    Returns `cer` (percent; None without any reference unit), `sub`, `del`, `ins`, `ref` (counts of units),
-    `utterances`, `empty` (hypotheses with nothing in them) and, where `keywords` are given, `keywords` (see
-    `local.keywords.score_keywords`). Raises UserError when the two sides are not the same utterances.
+    `calls` says what an utterance is drawn with (itself, where it is not there); `classes` those of keywords;
+    `looped` the utterances whose text went round in a loop and was cut. Rates are in percent, None where there is
+    nothing to divide by.
+
+    Returns `cer`, its `interval` (None with a single call, of which a bootstrap cannot tell), `sub`, `del`, `ins`,
+    `ref` (counts of units), `utterances`, `empty` (hypotheses with nothing in them) and `repeated` (those that say a
+    phrase over and over, as their reference does not, see `local.runaway.goes_round`) with their rates and, where `keywords` are given,
+    `keywords` (see `local.keywords.score_keywords`). Raises UserError when the two sides are not the same utterances.
     """
     _require_same_utterances(refs, hyps)
     pairs = [(units(normalise(text)), units(normalise(hyps[key]))) for key, text in refs.items()]
-    counts = sum((count_edits(ref, hyp) for ref, hyp in pairs), EditCounts())
+    edits = [count_edits(ref, hyp) for ref, hyp in pairs]
+    empty = sum(not hyp for _, hyp in pairs)
+    repeated = sum(key in looped or _repeats(*pair) for key, pair in zip(refs, pairs, strict=True))
     result: dict[str, Any] = {
-        "cer": counts.rate,
-        "sub": counts.sub,
-        "del": counts.dele,
-        "ins": counts.ins,
-        "ref": counts.ref,
+        **sum(edits, EditCounts()).asdict(),
         "utterances": len(pairs),
-        "empty": sum(not hyp for _, hyp in pairs),
+        "empty": empty,
+        "empty_rate": _percent(empty, len(pairs)),
+        "repeated": repeated,
+        "repeated_rate": _percent(repeated, len(pairs)),
     }
+    ratios: dict[str, Ratio] = {"cer": ([one.errors for one in edits], [one.ref for one in edits])}
     if keywords is not None:
-        result["keywords"] = score_keywords(pairs, keywords)
+        spotted = spot_keywords(pairs, keywords)
+        result["keywords"] = score_keywords(spotted, keywords, classes)
+        ratios["kwer"] = ([one.missed for one in spotted], [one.said.total() for one in spotted])
+    groups = [(calls or {}).get(key, key) for key in refs]
+    found = ratio_intervals(ratios, groups) if len(set(groups)) > 1 else dict.fromkeys(ratios)
+    result["interval"] = _bounds(found["cer"])
+    if keywords is not None:
+        result["keywords"]["interval"] = _keyword_bounds(result["keywords"], _bounds(found["kwer"]))
     return result
+
+
+def _repeats(ref: Sequence[str], hyp: Sequence[str]) -> bool:
+    return goes_round(hyp) and not goes_round(ref)
+
+
+def _bounds(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval else None
+
+
+def _keyword_bounds(score: Mapping[str, Any], bounds: list[float] | None) -> list[float] | None:
+    """Where none or all were missed every draw is the same, and says nothing: there the exact bound of few keywords holds."""
+    if bounds and score["hits"] == score["total"]:
+        return [0.0, score["least"]]
+    if bounds and not score["hits"]:
+        return [100 - score["least"], 100.0]
+    return bounds
+
+
+def _percent(part: int, whole: int) -> float | None:
+    return 100.0 * part / whole if whole else None
 
 
 def _require_same_utterances(refs: Mapping[str, str], hyps: Mapping[str, str]) -> None:

@@ -56,6 +56,12 @@ simulate_train() {    # once and for all, or left clean for the training to do i
     "${online[@]}" ${RULES:+--rule $RULES}
 }
 
+make_silence() {    # a test set in which nobody speaks, alike for every SEED
+  logged "$python" data/data_simulation.py --silence "$SILENCE" --split test --output_dir "$data/silence_8k_telephone" \
+    --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --prompt "$PROMPT" --storage "$STORAGE" \
+    --engine "$ENGINE" --jobs "$JOBS"
+}
+
 convert() {    # convert ROWS MANIFEST [option …]: speech as it is, brought to 16 kHz
   [[ -z $2 ]] || logged "$python" data/prepare_training_data.py convert --manifest "$2" --output "$data/$1.jsonl" \
     --filter_annotation_error --prompt "$PROMPT" --storage "$STORAGE" --engine "$ENGINE" --jobs "$JOBS" "${@:3}"
