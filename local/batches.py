@@ -53,7 +53,7 @@ class Featuriser:
             "labels_ids": made["labels_ids"],
             "fbank_beg": made["fbank_beg"][0],
             "fake_token_len": made["fake_token_len"][0],
-            "ctc_targets": torch.tensor(self.ctc_tokenizer.encode(target), dtype=torch.int64),
+            "ctc_targets": torch.tensor(self.ctc_tokenizer.encode(target) if self.ctc_tokenizer else [], dtype=torch.int64),
         }
 
 

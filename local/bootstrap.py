@@ -34,15 +34,11 @@ class Interval:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-def rate_interval(edits: Sequence[EditCounts], groups: Sequence[Hashable], seed: int = 0) -> Interval:
-    """The pooled error rate of utterances, each with the group (its call) that it is drawn with."""
-    return difference_interval(edits, [EditCounts(ref=one.ref) for one in edits], groups, seed)
-
-
 def difference_interval(
     edits: Sequence[EditCounts], baseline: Sequence[EditCounts], groups: Sequence[Hashable], seed: int = 0
 ) -> Interval:
-    """How much the pooled error rate of one system is above that of another on the same utterances.
+    """How much the pooled error rate of one system is above that of another on the same utterances, each of which is drawn
+    with its group (its call).
 
     Raises ValueError without utterances or without reference units.
     """

@@ -1,7 +1,8 @@
-"""What one result buys over another, with its interval: `python local/compare.py FOLDER BASELINE [FOLDER BASELINE …]`.
+"""What one result buys over another, with its interval: `python -m local.compare FOLDER BASELINE [FOLDER BASELINE …]`.
 
-Folders are those of stages, with decode/SET.jsonl in them; several pairs (runs of other seeds, say) are pooled. Prints
-the CER of both sides and their paired difference for both branches, 95 % intervals by bootstrap over calls.
+Folders are those of stages or of `python -m local.evaluate`, with decode/SET.jsonl in them; several pairs (runs of other
+seeds, say) are pooled. Prints CER and, where keywords were scored, KWER of both sides and their paired difference for the
+branches that both have, 95 % intervals by bootstrap over calls.
 """
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from collections.abc import Hashable, Iterator
 from data.errors import UserError, run
 from data.text import normalise, units
 from local.alignment import EditCounts, count_edits
-from local.bootstrap import difference_interval, rate_interval
+from local.bootstrap import Ratio, ratio_intervals
+from local.keywords import spot_keywords
 
 BRANCHES = {"llm": "LLM", "ctc": "CTC"}
 Line = dict[str, str]
@@ -49,14 +51,46 @@ def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, 
 
 
 def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
-    """A line a branch."""
+    """A line a branch and measure."""
     rows = [row for folder, baseline in pairs for row in paired(folder, baseline, name)]
-    groups = [group for group, _, _ in rows]
+    groups, *sides = map(list, zip(*rows, strict=True))
+    keywords = keywords_of(pairs[0][0], name)
     for branch, title in BRANCHES.items():
-        edits, before = ([edits_of(line, branch) for line in side] for side in list(zip(*rows, strict=True))[1:])
-        yield (f"{name} CER ({title}), %: {rate_interval(edits, groups)} against {rate_interval(before, groups)}, "
-               f"difference {difference_interval(edits, before, groups)}")  # fmt: skip
+        if not all(branch in side[0] for side in sides):
+            continue
+        measures = [("CER", [errors_of(side, branch) for side in sides])]
+        measures += [("KWER", [missed_of(side, branch, keywords) for side in sides])] if keywords else []
+        yield from (f"{name} {measure} ({title}), %: {difference(*ratios, groups)}" for measure, ratios in measures)
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
+
+
+def difference(here: Ratio, there: Ratio, groups: list[Hashable]) -> str:
+    """Both rates, and what the first has more: of the same draws."""
+    more = [one - other for one, other in zip(here[0], there[0], strict=True)]
+    found = ratio_intervals({"here": here, "there": there, "more": (more, here[1])}, groups)
+    rate, before, change = (interval or "n/a" for interval in found.values())
+    return f"{rate} against {before}, difference {change}"
+
+
+def errors_of(lines: list[Line], branch: str) -> Ratio:
+    """Errors and units of each utterance."""
+    edits = [edits_of(line, branch) for line in lines]
+    return [one.errors for one in edits], [one.ref for one in edits]
+
+
+def missed_of(lines: list[Line], branch: str, keywords: list[str]) -> Ratio:
+    """Keywords missed and said in each utterance."""
+    spotted = spot_keywords(([units(normalise(line[side])) for side in ("ref", branch)] for line in lines), keywords)
+    return [one.missed for one in spotted], [one.said.total() for one in spotted]
+
+
+def keywords_of(folder: Path, name: str) -> list[str]:
+    """The keywords with which a set was scored; none where it was scored without, or has no results.json."""
+    try:
+        scores = json.loads((folder / "results.json").read_text(encoding="utf-8"))["sets"][name]["llm"]
+    except (FileNotFoundError, KeyError):
+        return []
+    return [row["keyword"] for row in scores.get("keywords", {}).get("rows", [])]
 
 
 def call_of(line: Line) -> str:

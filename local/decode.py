@@ -28,10 +28,13 @@ THINNED = 0.75  # rows that have ended leave the batch once no more than this sh
 
 @dataclass(frozen=True)
 class Heard:
-    """The texts of one utterance; `cut` says why the LLM's was stopped (`local.runaway`), empty where it ended by itself."""
+    """The texts of one utterance, that of the CTC branch None where the model has none.
+
+    `cut` says why the LLM's was stopped (`local.runaway`), empty where it ended by itself.
+    """
 
     llm: str
-    ctc: str
+    ctc: str | None
     cut: str
 
 
@@ -113,8 +116,10 @@ def _llm_text(tokenizer, text: Text) -> str:
     return re.sub(r"\s+", " ", (words.rstrip("\ufffd") if text.cut else words).replace("/sil", " "))
 
 
-def ctc_texts(model: FunASRNanoWithCTC) -> list[str]:
-    """Best path: the best token of every frame, repeats joined, blanks dropped."""
+def ctc_texts(model: FunASRNanoWithCTC) -> list[str | None]:
+    """Best path: the best token of every frame, repeats joined, blanks dropped; nothing of a model without CTC branch."""
+    if model.ctc_decoder is None:
+        return [None] * len(model.encoded[1])
     hidden, lengths = model.ctc_hidden()
     real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
     best = torch.cat([model.ctc.ctc_lo(frames).argmax(-1) for frames in hidden[real].split(FRAMES_AT_ONCE)]).cpu()

@@ -1,11 +1,14 @@
-"""Decode and score one checkpoint: `python local/evaluate.py --model_dir DIR --checkpoint CKPT|released
---set calls_test=JSONL --set … --keywords FILE --output_dir DIR --device cpu|cuda`, by torchrun where there are several
-processes, which share the utterances.
+"""Decode and score one model: `python -m local.evaluate --model DIR --data FILE [--keywords FILE] [--output_dir DIR]`.
 
-Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's was cut where it was, its errors in
-their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that
-the model heard in *other* utterances: if it listens, that is far worse. With --originals, some of it is decoded from the
-original 8 kHz files by an unmodified AutoModel, and both ways are compared.
+DIR is any folder of a FunASRNano, ours or not (without a CTC branch its LLM alone is scored), or a name on the hub; FILE
+is training JSONL or a corpus in any form that stage 0 reads, 8 kHz too. The driver names its sets (`--set guard=JSONL`),
+scores another checkpoint in the folder (`--checkpoint`), and starts it by torchrun where several processes share the work.
+
+Test calls, speakers or sound that are found in the rows of --train stop it. It writes decode/NAME.jsonl for each set (key,
+reference, both hypotheses, why the LLM's was cut where it was, its errors in their place) and, last of all, results.json,
+and prints a table. The calls' test set is also scored with the texts that the model heard in *other* utterances: if it
+listens, that is far worse. In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals,
+some calls are decoded from the original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
 
@@ -16,51 +19,65 @@ if not __package__:  # `python local/evaluate.py`: the top folder, not local/, m
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+from tempfile import TemporaryDirectory
 
 import torch
 
-from data.errors import UserError, run
+from data.errors import run
 from data.files import sweep, write_text
-from data.manifest import read_rows, write_rows
+from data.manifest import hours, read_rows, write_rows
 from data.one_core import keep_freed_memory
-from data.prompt import target
+from data.prompt import audio_path, target
 from data.text import NORMALISER, normalise, units
-from local import distributed
+from local import contamination, devices, distributed
 from local.alignment import marked
 from local.batches import Featuriser, Utterances
-from local.compare import Line
+from local.buckets import buckets
+from local.compare import BRANCHES, Line, call_of
 from local.decode import Heard
 from local.distributed import World
 from local.hearing import Batching, hear, in_order
-from local.keywords import blind_guess_kwer, read_keywords
+from local.keywords import blind_guess_kwer, read_classes, read_keywords
 from local.nano import build
 from local.originals import compare_ways, hear_originals, ways_told, with_originals
 from local.runaway import LENGTH, LOOP
+from local.scored_sets import CONVERTED, convert, is_ready, read_set
 from local.scoring import score
+from local.table import score_lines
+from local.tally import SECONDS_A_FRAME
 
 # A step of the LLM takes a GPU as long for many texts as for few, and a worker makes features at some hundred times real
 # time. The largest batch of the released model there: 8 GB of keys and values, 1 GB of CTC scores.
 BATCHING = {"cpu": Batching(8192, 32, 1), "cuda": Batching(32768, 256, 4)}
-CALLS = "calls_test"
+CALLS, SILENCE = "calls_test", "silence"
+GENERAL = ("telephone_test", "guard")  # no business words are said there
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", required=True, help="the released model: a FunASR folder or a hub name")
-    parser.add_argument("--checkpoint", required=True, help="tensors to score, or `released`")
-    parser.add_argument("--set", action="append", required=True, metavar="NAME=JSONL", dest="sets", help="once for each set")
+    parser.add_argument("--model", "--model_dir", required=True, help="a FunASR folder or a hub name", dest="model_dir")
+    parser.add_argument("--checkpoint", default="released", help="tensors to score in place of the folder's own, `released`")
+    parser.add_argument("--data", "--set", action="append", required=True, metavar="[NAME=]FILE", dest="sets",
+                        help=f"once for each set; without a name it is the calls' test set, {CALLS}")
+    parser.add_argument("--train", type=Path, nargs="+", action="extend", default=[], metavar="JSONL",
+                        help="rows with which no test set may share a call, a speaker or a sound")
+    parser.add_argument("--known_speakers", action="store_true", help="speakers may be shared; the results then say so")
     parser.add_argument("--keywords", type=Path, help="one keyword a line")
     parser.add_argument("--keywords_from", type=Path, metavar="JSONL", help="texts that a blind guesser of keywords knows")
     parser.add_argument("--originals", type=int, default=0, metavar="N", help="calls to decode from their original files too")
-    parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
+    parser.add_argument("--output_dir", type=Path, help="for texts and results; without it they are only printed")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: as the driver chooses")
     arguments = parser.parse_args(argv)
-    for item in arguments.sets:
-        if "=" not in item:
-            parser.error(f"--set {item!r}: write NAME=JSONL")
+    named = [item.partition("=") if "=" in item else (CALLS, "=", item) for item in arguments.sets]
+    arguments.sets = {name: file for name, _, file in named}
+    if len(arguments.sets) < len(named):
+        parser.error("two sets of one name: --data NAME=FILE gives each its own")
+    if arguments.output_dir is None and "WORLD_SIZE" in os.environ:
+        parser.error("several processes need an --output_dir")
     return arguments
 
 
@@ -70,10 +87,12 @@ class Recogniser:
     def __init__(self, model_dir: str, checkpoint: str, world: World) -> None:
         self.world = world
         start = None if checkpoint == "released" else checkpoint
-        self.model, settings = build(model_dir, start, {}, str(world.device))
+        self.model, settings = build(model_dir, start, {}, str(world.device), needs_ctc=False)
         self.model.eval()
         self.tokenizer = settings["tokenizer"]
-        self.featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
+        self.featuriser = Featuriser(settings, getattr(self.model, "ctc_tokenizer", None), self.model.use_low_frame_rate)
+        if world.is_main and self.model.ctc_decoder is None:
+            print(f"{model_dir}: has no CTC branch, its LLM alone is scored", flush=True)
 
     def decode(self, rows: list[dict], title: str) -> list[Line]:
         """For every row, in order: key, reference and the texts of both branches; nothing but in process 0."""
@@ -86,40 +105,59 @@ class Recogniser:
 
 def decoded(row: dict, heard: Heard) -> Line:
     """The line of an utterance in decode/NAME.jsonl."""
-    line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm, "ctc": heard.ctc}
+    line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm}
+    line |= {"ctc": heard.ctc} if heard.ctc is not None else {}
     line |= {name: row[name] for name in ("call", "speaker") if name in row}
+    line |= {"channel": row["channel"]} if isinstance(row.get("channel"), dict) else {}
     line |= {"cut": heard.cut} if heard.cut else {}
-    return line | {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
+    line |= {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
+    seconds = row.get("duration", row["speech_length"] * SECONDS_A_FRAME)
+    return line | {"seconds": round(seconds, 3), "audio": audio_path(row["messages"])}
 
 
-def read_set(path: str) -> list[dict]:
-    """Rows of a set; two of one key would be scored as one, so they are an error."""
-    rows = read_rows(path)
-    first: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        if first.setdefault(row["key"], number) != number:
-            raise UserError(f"{path}: rows {first[row['key']]} and {number} have the key {row['key']}: give each its own")
-    return rows
-
-
-def score_set(heard: list[Line], keywords: list[str] | None, listening: bool) -> dict[str, dict]:
-    """Scores of both branches, how many texts of the LLM were cut and why, and, with `listening`, the scores of its
-    texts dealt out to the wrong utterances."""
-    refs = {line["key"]: line["ref"] for line in heard}
-    scores = {branch: score(refs, {line["key"]: line[branch] for line in heard}, keywords) for branch in ("llm", "ctc")}
+def score_set(
+    heard: list[Line], keywords: list[str] | None, listening: bool, classes: dict[str, str] | None = None
+) -> dict[str, dict]:
+    """Scores of the branches, how many texts of the LLM were cut and why, the parts of the set and, with `listening`,
+    the scores of the LLM's texts dealt out to the wrong utterances."""
+    scores = {branch: score_branch(heard, branch, keywords, classes) for branch in BRANCHES if branch in heard[0]}
     scores["llm"]["cut"] = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
     if listening:
         others = heard[1:] + heard[:1]
-        wrong = {line["key"]: other["llm"] for line, other in zip(heard, others, strict=True)}
-        scores["other_audio"] = score(refs, wrong, keywords)
-    return scores
+        wrong = [line | {"llm": other["llm"]} for line, other in zip(heard, others, strict=True)]
+        scores["other_audio"] = score_branch(wrong, "llm", keywords, classes)
+    return scores | {"buckets": buckets(heard)}
+
+
+def score_branch(heard: list[Line], branch: str, keywords: list[str] | None, classes: dict[str, str] | None) -> dict:
+    """The scores of the texts that stand under `branch`; calls are drawn for their intervals."""
+    refs, hyps = ({line["key"]: line[side] for line in heard} for side in ("ref", branch))
+    calls = {line["key"]: call_of(line) for line in heard}
+    looped = {line["key"] for line in heard if branch == "llm" and line.get("cut") == LOOP}
+    return score(refs, hyps, keywords, calls, classes, looped)
+
+
+def score_silence(rows: list[dict], heard: list[Line]) -> dict:
+    """False alarms where nobody speaks: utterances that were given any text, and how many characters."""
+    result = {"hours": hours(rows), "utterances": len(heard)}
+    for branch in (branch for branch in BRANCHES if branch in heard[0]):
+        lengths = [len(units(normalise(line[branch]))) for line in heard]
+        alarms = sum(map(bool, lengths))
+        result[branch] = {"alarms": alarms, "characters": sum(lengths), "per_hour": alarms / result["hours"]}
+    return result
 
 
 def told(title: str, scores: dict[str, dict]) -> str:
     """The line of a set in the log."""
-    llm, ctc = (percent(scores[branch]["cer"]) for branch in ("llm", "ctc"))
+    rates = " ".join(f"{percent(scores[branch]['cer'])} ({name})" for branch, name in BRANCHES.items() if branch in scores)
     cuts = ", ".join(f"{count} texts cut by {reason}" for reason, count in scores["llm"]["cut"].items() if count)
-    return f"{title}: CER {llm} (LLM) {ctc} (CTC), {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
+    return f"{title}: CER {rates}, {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
+
+
+def silence_told(title: str, scores: dict) -> str:
+    """The same of the set in which nobody speaks."""
+    rates = " ".join(f"{scores[branch]['per_hour']:.1f} ({name})" for branch, name in BRANCHES.items() if branch in scores)
+    return f"{title}: false alarms an hour {rates}, {scores['utterances']} utterances, {60 * scores['hours']:.1f} minutes"
 
 
 def training_summary(folder: Path) -> dict:
@@ -142,38 +180,77 @@ def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
-    world = distributed.join(arguments.device)
+    world = distributed.join(picked(arguments.device))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
-    if arguments.device == "cpu":
+    if world.device.type == "cpu":
         keep_freed_memory()
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(distributed.leave, world)
+        if arguments.output_dir is None:
+            room = stack.enter_context(TemporaryDirectory(prefix="evaluate_"))
+            arguments.output_dir = Path(room) / Path(arguments.model_dir).name
         evaluate(arguments, world)
-    finally:
-        distributed.leave(world)
     return 0
+
+
+def picked(device: str) -> str:
+    """The device itself; of `auto` what the driver would choose."""
+    if device != "auto":
+        return device
+    gpus = devices.list_gpus()
+    choice = devices.choose(os.environ, devices.is_present(gpus), gpus)
+    devices.verify(choice)
+    return choice.device
 
 
 def evaluate(arguments: argparse.Namespace, world: World) -> None:
     """Decode all sets, in all processes; score and write them in process 0."""
-    sets = {name: read_set(path) for name, _, path in (item.partition("=") for item in arguments.sets)}
-    keywords = read_keywords(arguments.keywords) if arguments.keywords else None
+    folder = arguments.output_dir
+    if world.is_main:
+        for room in (folder, folder / "decode"):
+            sweep(room)
+    sets = read_sets(arguments, world)
+    keywords, classes = (read(arguments.keywords) if arguments.keywords else None for read in (read_keywords, read_classes))
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
     if world.is_main:
-        for room in (arguments.output_dir, arguments.output_dir / "decode"):
-            sweep(room)
+        results |= known_speakers(arguments, sets)
     recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, world)
     for name, rows in sets.items():
         heard = recogniser.decode(rows, name)
         if world.is_main:
-            write_rows(arguments.output_dir / "decode" / f"{name}.jsonl", heard)
-            scores = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
+            write_rows(folder / "decode" / f"{name}.jsonl", heard)
+        if world.is_main and name == SILENCE:
+            results[SILENCE] = score_silence(rows, heard)
+            print(silence_told(f"{folder.name} {name}", results[SILENCE]), flush=True)
+        elif world.is_main:
+            scores = score_set(heard, None if name in GENERAL else keywords, name == CALLS and len(rows) > 1, classes)
             results["sets"][name] = scores
-            print(told(f"{arguments.output_dir.name} {name}", scores), flush=True)
+            print(told(f"{folder.name} {name}", scores), flush=True)
         if name == CALLS and arguments.originals:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
-        results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
-        write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
+        results |= training_summary(folder) | blind(arguments, keywords, sets)
+        write_text(folder / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
+        print("\n".join(score_lines(results)), flush=True)
+
+
+def read_sets(arguments: argparse.Namespace, world: World) -> dict[str, list[dict]]:
+    """The rows of each set. What is no training JSONL becomes such, by process 0."""
+    files = {}
+    for name, file in arguments.sets.items():
+        room = arguments.output_dir / "data" / name
+        files[name] = file if is_ready(file) else room / CONVERTED
+        if world.is_main and not is_ready(file):
+            convert(file, room)
+    world.wait()
+    return {name: read_set(file) for name, file in files.items()}
+
+
+def known_speakers(arguments: argparse.Namespace, sets: dict[str, list[dict]]) -> dict[str, dict]:
+    """What to add to the results where somebody speaks in train and in a test set, and the user knows it."""
+    tested = {name: rows for name, rows in sets.items() if not name.endswith("_dev")}
+    found = contamination.check(tested, arguments.train, arguments.known_speakers)
+    return {"known_speakers": found} if found else {}
 
 
 def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: list[Line], world: World) -> dict:

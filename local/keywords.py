@@ -131,10 +131,10 @@ def place_errors(ref: Units, hyp: Units, spans: Sequence[Span]) -> Placed:
         else:
             j -= 1
             errors["ins", between[i]] += 1
-    sides = [
-        EditCounts(**{kind: errors[kind, side] for kind in ("sub", "dele", "ins")}, ref=within.count(side)) for side in (True, False)
-    ]
-    return Placed(hits[::-1], *sides)
+    inside, outside = (
+        EditCounts(errors["sub", side], errors["dele", side], errors["ins", side], within.count(side)) for side in (True, False)
+    )
+    return Placed(hits[::-1], inside, outside)
 
 
 def _fill(ref: Units, hyp: Units, lengths: dict[int, int], weight: int) -> tuple[np.ndarray, np.ndarray]:

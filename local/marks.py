@@ -183,9 +183,8 @@ def simulated(experiment: Experiment) -> str:
 
 def data_table(experiment: Experiment) -> Table:
     """What stage 0 depends on."""
-    names = [
-        "INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "SILENCE", "RULES", "MIN_CONFIDENCE", "STORAGE",
-    ]  # fmt: skip
+    names = ["INIT", "SEED", "PROMPT", "CHANNEL_PROFILE", "NOISE_DIR", "NEGATIVE_RATE", "RULES", "MIN_CONFIDENCE", "STORAGE"]
+    names += ["SILENCE"]
     if experiment.built_in:
         names += [
             f"MINI_{corpus}_{split}" for corpus in ("GENERAL", "CALLS") for split in ("TRAIN", "DEV", "TEST")

@@ -26,6 +26,7 @@ from local.batches import IGNORED
 from local.fast_encoder import fuse_attention, recompute_layers
 
 NAME = "FunASRNanoWithCTC"
+CTC_PARTS = ("ctc.", "ctc_decoder.")
 STOCK_NAME = "FunASRNano"
 
 
@@ -154,28 +155,33 @@ def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[Fun
 
 
 def build(
-    model_dir: str, checkpoint: str | Path | None, overrides: dict, device: str = "cpu"
+    model_dir: str, checkpoint: str | Path | None, overrides: dict, device: str = "cpu", needs_ctc: bool = True
 ) -> tuple[FunASRNanoWithCTC, dict]:
-    """As `construct`, with the weights of `checkpoint` (None: the folder's own)."""
+    """As `construct`, with the weights of `checkpoint` (None: the folder's own); see `load` for `needs_ctc`."""
     model, settings = construct(model_dir, overrides, device)
     path = checkpoint or settings["released"]
     if path is None:
         raise UserError(f"{model_dir}: has no weights (model.pt): copy or download the model again")
-    load(model, path)
+    load(model, path, needs_ctc)
     return model, settings
 
 
-def load(model: nn.Module, path: str | Path) -> None:
-    """Fill every tensor of `model` but fresh LoRA adapters from a checkpoint; anything missing or misshapen is an error."""
+def load(model: nn.Module, path: str | Path, needs_ctc: bool = True) -> None:
+    """Fill every tensor of `model` but fresh LoRA adapters from a checkpoint; anything missing or misshapen is an error.
+
+    A model that need not have a CTC branch loses it, as in FunASR, where the checkpoint lacks tensors of it.
+    """
     try:
         state = normalize_checkpoint_state(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # torch raises a different type for every way a file can be broken
         raise UserError(f"{path}: not a readable checkpoint ({type(error).__name__}); copy or train it again") from error
     state = {name: tensor for name, tensor in state.items() if isinstance(tensor, torch.Tensor)}
+    if not needs_ctc and any(name.startswith(CTC_PARTS) and name not in state for name in model.state_dict()):
+        model.ctc_decoder = model.ctc = None
     wanted = model.state_dict()
     missing = [name for name in wanted if name not in state and not is_adapter(name)]
     misshapen = [name for name in wanted if name in state and state[name].shape != wanted[name].shape]
-    if any(name.startswith(("ctc.", "ctc_decoder.")) for name in missing):
+    if any(name.startswith(CTC_PARTS) for name in missing):
         raise UserError(f"{path}: holds no CTC tensors (first: {missing[0]}); take the copy on ModelScope, which has them")
     if missing:
         raise UserError(f"{path}: {len(missing)} tensors are missing (first: {missing[0]}); is it of this model?")

@@ -29,8 +29,9 @@ def score(
 
     Returns `cer`, its `interval` (None with a single call, of which a bootstrap cannot tell), `sub`, `del`, `ins`,
     `ref` (counts of units), `utterances`, `empty` (hypotheses with nothing in them) and `repeated` (those that say a
-    phrase over and over, as their reference does not, see `local.runaway.goes_round`) with their rates and, where `keywords` are given,
-    `keywords` (see `local.keywords.score_keywords`). Raises UserError when the two sides are not the same utterances.
+    phrase over and over, see `local.runaway.goes_round`, as their reference does not) with their rates and, where
+    `keywords` are given, `keywords` (see `local.keywords.score_keywords`) with their own interval.
+    Raises UserError when the two sides are not the same utterances.
     """
     _require_same_utterances(refs, hyps)
     pairs = [(units(normalise(text)), units(normalise(hyps[key]))) for key, text in refs.items()]

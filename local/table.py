@@ -1,4 +1,4 @@
-"""The final table of an experiment: what each stage bought, then the gates and the controls.
+"""The final table of an experiment: what each stage bought, how sure that is, then the gates, the guard and the controls.
 
 Usage: python local/table.py exp_output/exp
 
@@ -16,12 +16,13 @@ if not __package__:  # `python local/table.py`: the top folder, not local/, must
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
 from local.experiment import STAGE_FOLDERS
-from local.gates import gate_lines
+from local.gates import gate_lines, guard_lines
+from local.keywords import too_few
 
 Results = dict[str, Any]  # one results.json
 Column = tuple[str, str, str]  # set, branch, measure
@@ -34,6 +35,7 @@ COLUMNS: dict[str, Column] = {
     "telephone CER (CTC)": ("telephone_test", "ctc", "cer"),
     "wideband CER (LLM)": ("guard", "llm", "cer"),
 }
+SCORES = ("CER", "95 %", "S", "D", "I", "empty", "repeated", "KWER", "95 % ", "keywords")
 WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
 
@@ -42,10 +44,15 @@ def report(exp_dir: Path) -> Iterator[str]:
     """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
     stages = load_stages(exp_dir)
     yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
-    yield from ("", sizes(next(iter(stages.values()))))
+    yield from ("", sizes(next(iter(stages.values()))), *doubts(stages), "")
+    sure = {f"{title(stage)}, 95 %": cells(results, bounds) for stage, results in stages.items()}
+    yield from grid("intervals by bootstrap over calls", COLUMNS, sure)
+    yield from details(stages)
     gates = [line for stage, results in stages.items() for line in gate_lines(stage, results)]
     if gates:
         yield from ("", "Gates, on dev:", "", *gates)
+    if guard := list(guard_lines(stages)):
+        yield from ("", "Guard, wideband test set:", "", *guard)
     controls = dict(control_rows(stages, load(exp_dir / "controls" / "stage1_clean" / "results.json")))
     if controls:
         yield ""
@@ -83,21 +90,103 @@ def load_stages(exp_dir: Path) -> dict[str, Results]:
     return stages
 
 
-def cells(results: Results) -> list[str]:
-    """The row of one results.json."""
-    return [cell(results, *column) for column in COLUMNS.values()]
+def cells(results: Results, show: Callable[[Results, str], str] | None = None) -> list[str]:
+    """The row of one results.json: its rates, or what else is to be shown of their scores."""
+    return [cell(results, *column, show or rate) for column in COLUMNS.values()]
 
 
-def cell(results: Results, name: str, branch: str | None, measure: str) -> str:
-    """One rate as text."""
+def cell(results: Results, name: str, branch: str | None, measure: str, show: Callable[[Results, str], str]) -> str:
+    """One of its scores as text."""
     score = results.get("sets", {}).get(name, {}).get(branch)
     if score and measure == "kwer":
         score = score.get("keywords")
-    return percent(score[measure]) if score else "-"
+    return show(score, measure) if score else "-"
+
+
+def rate(score: Results, measure: str) -> str:
+    return percent(score[measure])
+
+
+def bounds(score: Results, _: str = "") -> str:
+    """The interval of a score; of a single call, or of nothing, there is none."""
+    low, high = score.get("interval") or (None, None)
+    return "n/a" if low is None else f"[{low:.2f}, {high:.2f}]"
 
 
 def percent(rate: float | None) -> str:
     return "n/a" if rate is None else f"{rate:.2f}"
+
+
+def details(stages: dict[str, Results]) -> Iterator[str]:
+    """What lies behind the rates of the calls' test set, and false alarms where nobody speaks; no column that is empty."""
+    columns = {name: {stage: of(results) for stage, results in stages.items()} for name, of in DETAILS.items()}
+    columns = {name: column for name, column in columns.items() if set(column.values()) != {"-"}}
+    if columns:
+        yield ""
+        rows = {f"{title(stage)}, in detail": [column[stage] for column in columns.values()] for stage in stages}
+        yield from grid("calls; silence", columns, rows)
+
+
+def _of_calls(*path: str, show: Callable[[Any], str] = percent) -> Callable[[Results], str]:
+    """Looks up something in the scores of the calls' test set."""
+    return lambda results: _found(results, ("sets", "calls_test", *path), show)
+
+
+def _found(results: Results, path: Iterable[str], show: Callable[[Any], str]) -> str:
+    place: Any = results
+    for name in path:
+        if not isinstance(place, dict) or name not in place:
+            return "-"
+        place = place[name]
+    return show(place)
+
+
+def _alarms(branch: str) -> Callable[[Results], str]:
+    return lambda results: _found(results, ("silence", branch, "per_hour"), "{:.1f}".format)
+
+
+DETAILS: dict[str, Callable[[Results], str]] = {
+    "hits": _of_calls("llm", "keywords", "hits", show=str),
+    "false alarms": _of_calls("llm", "keywords", "false_alarms", show=str),
+    "CER inside keywords": _of_calls("llm", "keywords", "inside", "cer"),
+    "CER outside": _of_calls("llm", "keywords", "outside", "cer"),
+    "KWER, listed": _of_calls("hotwords", "keywords", "kwer"),
+    "CER, distractors": _of_calls("distractors", "cer"),
+    "empty": _of_calls("llm", "empty_rate"),
+    "repeated": _of_calls("llm", "repeated_rate"),
+    "alarms an hour (LLM)": _alarms("llm"),
+    "alarms an hour (CTC)": _alarms("ctc"),
+}
+
+
+def doubts(stages: dict[str, Results]) -> Iterator[str]:
+    """What these test sets cannot show."""
+    for name, speakers in list(stages.values())[-1].get("known_speakers", {}).items():
+        yield f"{len(speakers)} speakers of {name} are in train too (KNOWN_SPEAKERS=1)."
+    limits = [gate["kwer"] for results in stages.values() if (gate := results.get("gate") or {}).get("kwer")]
+    for keywords in [results["sets"].get("calls_test", {}).get("llm", {}).get("keywords") for results in stages.values()][:1]:
+        if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
+            yield f"The calls' test set has {doubt}."
+
+
+def score_lines(results: Results) -> Iterator[str]:
+    """The table of one results.json: a row a set and branch."""
+    rows = {
+        f"{name}, {branch.upper()}": _score_cells(scores[branch])
+        for name, scores in results["sets"].items()
+        for branch in ("llm", "ctc")
+        if branch in scores
+    }
+    if rows:
+        yield from grid("%", SCORES, rows)
+
+
+def _score_cells(score: Results) -> list[str]:
+    counts = [f"{score[name]:,}" for name in ("sub", "del", "ins")]
+    said = ["-"] * 3
+    if keywords := score.get("keywords"):
+        said = [percent(keywords["kwer"]), bounds(keywords), f"{keywords['hits']:,} of {keywords['total']:,}"]
+    return [percent(score["cer"]), bounds(score), *counts, percent(score["empty_rate"]), percent(score["repeated_rate"]), *said]
 
 
 def title(stage: str) -> str:
@@ -136,7 +225,7 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
         if "other_audio" in results["sets"].get("calls_test", {}):
             swapped = {"llm": "other_audio", "ctc": None}  # the control is decoded with the LLM only
             yield f"{title(stage)}, other audio", [
-                cell(results, name, swapped[branch], of) for name, branch, of in COLUMNS.values()
+                cell(results, name, swapped[branch], of, rate) for name, branch, of in COLUMNS.values()
             ]
     if clean:
         yield "stage 1, clean audio", cells(clean)

@@ -11,7 +11,7 @@ from kaldialign import bootstrap_wer_ci
 
 from data.errors import UserError
 from local.alignment import EditCounts, count_edits
-from local.bootstrap import difference_interval, rate_interval
+from local.bootstrap import Interval, difference_interval, ratio_intervals
 from local.compare import main
 
 
@@ -24,6 +24,10 @@ def spoken(count: int, errors: float, seed: int) -> tuple[list[str], list[str]]:
 
 def edits_of(refs: list[str], hyps: list[str]) -> list[EditCounts]:
     return [count_edits(ref, hyp) for ref, hyp in zip(refs, hyps, strict=True)]
+
+
+def rate_interval(edits: list[EditCounts], groups) -> Interval | None:
+    return ratio_intervals({"rate": ([one.errors for one in edits], [one.ref for one in edits])}, groups)["rate"]
 
 
 def test_over_utterances_it_is_kaldialigns_bootstrap():
@@ -67,7 +71,23 @@ def test_equal_systems_differ_by_nothing():
     interval = difference_interval(edits_of(refs, hyps), edits_of(refs, hyps), range(20))
     assert (interval.value, interval.low, interval.high) == (0, 0, 0)
     with pytest.raises(ValueError, match="no reference unit"):
-        rate_interval([], [])
+        difference_interval([], [], [])
+
+
+def test_ratios_are_drawn_together_and_rare_ones_by_the_draws_that_hold_some():
+    hits, said = [0, 1, 0, 0, 2] + [0] * 45, [0, 1, 1, 0, 2] + [0] * 45
+    found = ratio_intervals({"a": (hits, said), "none": (hits, [0] * 50), "b": (hits, said)}, range(50))
+    assert found["a"] == found["b"] and found["none"] is None
+    assert found["a"].value == 75 and (found["a"].low, found["a"].high) == (0, 100)
+    assert ratio_intervals({"a": ([], [])}, []) == {"a": None}
+
+
+@pytest.mark.parametrize("count", [3, 700, 20_000])
+def test_a_set_of_any_size_has_the_interval_of_its_binomial(count):
+    wrong = [number % 5 == 0 for number in range(count)]
+    found = ratio_intervals({"rate": (wrong, [1] * count)}, range(count))["rate"]
+    expected = 196 * (np.mean(wrong) * (1 - np.mean(wrong)) / count) ** 0.5
+    assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.3 if count == 3 else 0.1)
 
 
 def decoded(folder, hyps: dict[str, str]) -> str:
