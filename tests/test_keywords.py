@@ -14,13 +14,24 @@ from hypothesis import strategies as st
 from data.errors import UserError
 from data.text import normalise, units
 from local.alignment import count_edits
-from local.keywords import KeywordFinder, blind_guess_kwer, find_hits, read_keywords, score_keywords
+from local.keywords import (
+    KeywordFinder,
+    blind_guess_kwer,
+    least_shown,
+    place_errors,
+    read_classes,
+    read_keywords,
+    score_keywords,
+    spot_keywords,
+    too_few,
+)
 
 Alignment = tuple[tuple[int | None, int | None], ...]
 
 
-def score(pairs: list[tuple[str, str]], keywords: list[str]) -> dict:
-    return score_keywords([(units(normalise(r)), units(normalise(h))) for r, h in pairs], keywords)
+def score(pairs: list[tuple[str, str]], keywords: list[str], classes: dict[str, str] | None = None) -> dict:
+    spotted = spot_keywords([(units(normalise(r)), units(normalise(h))) for r, h in pairs], keywords)
+    return score_keywords(spotted, keywords, classes)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,18 @@ def is_hit(alignment: Alignment, ref: str, hyp: str, span: tuple[int, int]) -> b
     return all(i is not None and j is not None and ref[i] == hyp[j] for i, j in inside)
 
 
+def inside_errors(alignment: Alignment, ref: str, hyp: str, spans: list[tuple[int, int]]) -> tuple[int, int, int]:
+    """Substitutions, deletions and insertions inside spans; an insertion where both its neighbours in `ref` are."""
+    sub = dele = ins = place = 0
+    for i, j in alignment:
+        place = place if i is None else i + 1
+        within = i is not None and any(a <= i < b for a, b in spans)
+        sub += within and j is not None and ref[i] != hyp[j]
+        dele += within and j is None
+        ins += i is None and any(a < place < b for a, b in spans)
+    return sub, dele, ins
+
+
 short = st.text(alphabet="ab", max_size=5) | st.text(alphabet="abc", max_size=5)
 cuts = st.lists(st.integers(0, 5), unique=True, max_size=4).map(sorted)
 
@@ -101,15 +124,19 @@ def test_most_hits_of_all_minimum_cost_alignments(ref: str, hyp: str, cuts: list
     costs = [sum(i is None or j is None or ref[i] != hyp[j] for i, j in a) for a in every]
     best = [a for a, cost in zip(every, costs, strict=True) if cost == min(costs)]
     most = max(sum(is_hit(a, ref, hyp, span) for span in spans) for a in best)
-    found = find_hits(ref, hyp, spans)
-    assert len(found) == most
-    assert any(all(is_hit(a, ref, hyp, span) for span in found) for a in best)
+    placed = place_errors(ref, hyp, spans)
+    assert len(placed.hits) == most
+    assert any(all(is_hit(a, ref, hyp, span) for span in placed.hits) for a in best)
+    assert placed.inside.errors + placed.outside.errors == min(costs)
+    assert placed.inside.ref == sum(b - a for a, b in spans) and placed.outside.ref == len(ref) - placed.inside.ref
+    places = [inside_errors(a, ref, hyp, spans) for a in best if sum(is_hit(a, ref, hyp, span) for span in spans) == most]
+    assert (placed.inside.sub, placed.inside.dele, placed.inside.ins) in places
 
 
 def test_two_hits_do_not_pay_for_one_more_edit() -> None:
     spans = [(0, 2), (2, 4)]
     assert count_edits("aaabb", "abaaab").errors == 2  # both hits can be had for three
-    assert find_hits("aaabb", "abaaab", spans) == []
+    assert place_errors("aaabb", "abaaab", spans).hits == []
 
 
 @given(st.lists(st.sampled_from(["退款", "订单", "我", "要"])), st.randoms())
@@ -117,9 +144,26 @@ def test_hits_never_exceed_what_the_hypothesis_holds(words: list[str], random) -
     ref = list("".join(words))
     hyp = [unit for unit in ref if random.random() > 0.3]
     spans = [span for span, _ in KeywordFinder(["退款", "订单"])(ref)]
-    hits = find_hits(ref, hyp, spans)
+    hits = place_errors(ref, hyp, spans).hits
     assert len(hits) >= len(spans) - count_edits(ref, hyp).errors  # an edit can break one span at most
     assert len(hits) <= "".join(hyp).count("退款") + "".join(hyp).count("订单")
+
+
+def test_errors_are_told_apart_by_where_they_are() -> None:
+    result = score([("我要退款吗", "我退宽吗啊"), ("你好", "您好")], ["退款"])
+    assert result["inside"] == {"cer": 50.0, "sub": 1, "del": 0, "ins": 0, "ref": 2}
+    assert result["outside"] == {"cer": 60.0, "sub": 1, "del": 1, "ins": 1, "ref": 5}
+    assert score([("你好", "")], ["退款"])["inside"]["cer"] is None
+
+
+def test_how_many_keywords_can_show_what() -> None:
+    assert least_shown(0) is None
+    assert least_shown(300) == pytest.approx(1, rel=0.01)  # the rule of three
+    assert (1 - least_shown(40) / 100) ** 40 == pytest.approx(0.05)
+    assert too_few(59, 5) == "" and least_shown(59) < 5 < least_shown(58)
+    assert too_few(58, 5) == "not enough keywords to show < 5 %: 58, and 59 would do if none were missed"
+    assert too_few(0, 5).startswith("not enough keywords to show < 5 %: 0,")
+    assert score([("退款", "退款")] * 40, ["退款"])["least"] == least_shown(40)
 
 
 def test_blind_guess() -> None:
@@ -134,7 +178,7 @@ def test_ten_thousand_long_utterances_take_about_a_minute() -> None:
     text = "".join(draw.choice(list("的一是了我不人在他有"), 45)) + "退款"
     pairs = [(list(text * 2 + "我要订单卡号"), list((text * 2)[5:] + "我要定单卡号"))] * 100
     start = time.perf_counter()
-    assert score_keywords(pairs, ["退款", "订单"])["hits"] == 200
+    assert score_keywords(spot_keywords(pairs, ["退款", "订单"]), ["退款", "订单"])["hits"] == 200
     assert time.perf_counter() - start < 2.0  # 0.6 s would be a minute for all; the rest is for busy machines
 
 
@@ -142,6 +186,17 @@ def test_keyword_list(tmp_path: Path) -> None:
     path = tmp_path / "keywords.txt"
     path.write_text("\ufeff# business\n退款\n\nVIP卡\n退 款\n", encoding="utf-8")
     assert read_keywords(path) == ["退款", "VIP卡"]
+    assert read_classes(path) == {}
+
+
+def test_classes_of_keywords(tmp_path: Path) -> None:
+    path = tmp_path / "keywords.txt"
+    path.write_text("客服\n[ money matters ]\n退款\n# not this\n分期\n[]\n你好\n[products]\nVIP卡\n退 款\n", encoding="utf-8")
+    assert read_keywords(path) == ["客服", "退款", "分期", "你好", "VIP卡"]
+    classes = read_classes(path)
+    assert classes == {"退款": "money matters", "分期": "money matters", "VIP卡": "products"}
+    rows = {row["keyword"]: row.get("class") for row in score([("退款", "退款")], read_keywords(path), classes)["rows"]}
+    assert rows == {"客服": None, "退款": "money matters", "分期": "money matters", "你好": None, "VIP卡": "products"}
 
 
 @pytest.mark.parametrize(
