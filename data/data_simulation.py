@@ -111,8 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--input and --output go together")
     if many and not (bool(args.manifest) != bool(args.silence) and args.output_dir and args.split):
         parser.error("--manifest (or --silence), --output_dir and --split go together")
-    if args.silence and args.split != "test":
-        parser.error("--silence goes with --split test")
+    if args.silence and (args.split != "test" or args.limit):
+        parser.error("--silence goes with --split test, and without --limit: it is the number itself")
     if many and (args.babble or args.plot or args.set):
         parser.error("--babble, --plot and --set go with --input")
     if (args.online or args.negative_rate or args.rule) and args.split != "train":

@@ -115,16 +115,20 @@ stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torch
 }
 
 score() {    # score FOLDER CHECKPOINT [option …]: on every set that stage 0 made; by all processes of machine 0
-  local set sets=() launch
+  local set sets=() train=() launch
   log=$1/train.log
   [[ ! -s $1/results.json && $NODE_RANK == 0 ]] || return 0
   for set in calls_dev=real_8k_telephone/dev calls_test=real_8k_telephone/test \
-    telephone_test=simulated_8k_telephone/test guard=general_16k/test; do
+    telephone_test=simulated_8k_telephone/test guard=general_16k/test silence=silence_8k_telephone/test; do
     [[ ! -f $data/${set#*=}.jsonl ]] || sets+=(--set "${set%%=*}=$data/${set#*=}.jsonl")
   done
+  for set in real_8k_telephone simulated_8k_telephone general_16k; do    # whatever any stage is trained on
+    [[ ! -f $data/$set/train.jsonl ]] || train+=("$data/$set/train.jsonl")
+  done
+  (($KNOWN_SPEAKERS == 0)) || train+=(--known_speakers)
   mkdir -p "$1"
   launcher 1
-  "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --output_dir "$1" --device "$device" \
+  "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --train "${train[@]}" --output_dir "$1" --device "$device" \
     ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} "${@:3}" | tee -a "$log"
 }
 

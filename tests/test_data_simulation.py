@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -23,8 +24,10 @@ from data.corpora import Utterance
 from data.data_simulation import main
 from data.errors import UserError
 from data.manifest import read_rows
+from data.prompt import audio_path, target
 from data.selection import Request, select
 from data.telephone_channel import BABBLE, Room, draw, lost_frames, simulate
+from data.validation import validate
 
 TOP = Path(__file__).resolve().parents[1]
 SCRIPT = TOP / "data" / "data_simulation.py"
@@ -85,6 +88,24 @@ def test_another_seed_is_another_line(corpus, tmp_path):
     one = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--limit", "2")
     two = simulate_corpus(corpus, tmp_path / "out", "--jobs", "1", "--limit", "2", "--seed", "2")
     assert all(one[name] != two[name] for name in one if name.endswith(".wav"))
+
+
+def test_a_test_set_in_which_nobody_speaks(tmp_path, capsys):
+    """The same whenever it is made; telephone sound without a text, and without anybody in the room."""
+    made = {}
+    for name, jobs in (("one", "1"), ("two", "2")):
+        assert main(["--silence", "5", "--split", "test", "--output_dir", str(tmp_path / name), "--jobs", jobs]) == 0
+        made[name] = without_paths(tree(tmp_path / name), tmp_path / name)
+    assert made["one"] == made["two"]
+    rows = read_rows(tmp_path / "one/test.jsonl")
+    assert len(rows) == 5 and all(row["negative"] and not target(row["messages"]) for row in rows)
+    for row in rows:
+        path = audio_path(row["messages"])
+        assert row["audio_sha256"] == hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        assert row["channel"]["talkers"] == [] and 1 <= row["duration"] <= 10
+        spectrum = np.abs(np.fft.rfft(read_wideband(Path(path)))) ** 2
+        assert spectrum[len(spectrum) * 9 // 16 :].sum() < 0.01 * spectrum.sum(), "a telephone ends at 4 kHz"
+    assert validate([tmp_path / "one/test.jsonl"], check_audio=True)
 
 
 def test_a_second_run_touches_nothing(corpus, tmp_path):
@@ -188,6 +209,10 @@ def test_one_file_with_values_of_ones_own_and_a_picture(tmp_path, capsys):
         ["--manifest", "m", "--output_dir", "d", "--split", "test", "--online"],
         ["--manifest", "m", "--output_dir", "d", "--split", "dev", "--negative_rate", "0.1"],
         ["--manifest", "m", "--output_dir", "d", "--split", "train", "--negative_rate", "1.1"],
+        ["--silence", "5", "--output_dir", "d", "--split", "dev"],
+        ["--silence", "5", "--manifest", "m", "--output_dir", "d", "--split", "test"],
+        ["--silence", "0", "--output_dir", "d", "--split", "test"],
+        ["--silence", "5", "--output_dir", "d", "--split", "test", "--limit", "2"],
     ],
 )
 def test_wrong_arguments_are_exit_2(arguments, capsys):

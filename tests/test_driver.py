@@ -29,7 +29,7 @@ def test_the_whole_experiment_in_order_from_another_folder(tree, tmp_path):
     done = tree.run("", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert names(tree.programs()) == (
-        ["corpus"] + ["data_simulation"] * 3 + ["prepare_training_data"] * 5
+        ["corpus"] + ["data_simulation"] * 4 + ["prepare_training_data"] * 5
         + ["preflight", "evaluate"] + ["train", "evaluate"] * 3 + ["table"]
     )  # fmt: skip
     assert done.stdout.splitlines()[-1] == "the table"
@@ -61,6 +61,25 @@ def test_the_first_and_the_last_model_hear_the_original_files_too(tree):
     assert tree.run("0 3", ORIGINALS="7").returncode == 0
     scored = [line for line in tree.programs() if line.startswith("evaluate ")]
     assert [line.endswith(" --originals 7") for line in scored] == [True, False, False, True]
+
+
+def test_every_scoring_hears_silence_and_is_held_against_all_that_is_trained_on(tree):
+    assert tree.run("0 1", SILENCE="7").returncode == 0
+    programs = tree.programs()
+    made = [line for line in programs if "--silence" in line]
+    assert len(made) == 1 and "--silence 7 --split test --output_dir exp_output/data/silence_8k_telephone" in made[0]
+    scored = [line for line in programs if line.startswith("evaluate ")]
+    trained = [f"exp_output/data/{name}_8k_telephone/train.jsonl" for name in ("real", "simulated")]
+    for line in scored:
+        assert "--set silence=exp_output/data/silence_8k_telephone/test.jsonl" in line
+        assert f"--train {' '.join(trained)} --output_dir" in line
+    assert len(scored) == 2
+
+
+def test_without_silence_and_with_known_speakers(tree):
+    assert tree.run("0 1", SILENCE="0", KNOWN_SPEAKERS="1").returncode == 0
+    programs = "\n".join(tree.programs())
+    assert "silence" not in programs and programs.count("train.jsonl --known_speakers --output_dir") == 2
 
 
 def test_a_second_run_skips_all_within_seconds(finished):
@@ -223,9 +242,11 @@ def test_calls_only_starts_stage_3_from_the_released_model(tree):
     assert done.returncode == 0, done.stderr
     assert "no CALLS_TEST: the calls' dev set is divided by call into dev and test" in done.stderr
     programs = tree.programs()
-    assert names(programs) == ["prepare_training_data"] * 3 + ["preflight", "evaluate", "train", "evaluate", "table"]
-    assert "--split_test" in programs[1]
-    assert "--config conf/stage3" in programs[5] and "--init released" in programs[5]
+    assert names(programs) == (
+        ["data_simulation"] + ["prepare_training_data"] * 3 + ["preflight", "evaluate", "train", "evaluate", "table"]
+    )
+    assert "--silence 200" in programs[0] and "--split_test" in programs[2]
+    assert "--config conf/stage3" in programs[6] and "--init released" in programs[6]
     assert "stage3_lora" in (tree.stages / "final_checkpoint.txt").read_text(encoding="utf-8")
 
 
@@ -270,7 +291,9 @@ def test_calls_only_can_replay_too(tree):
     done = tree.run("0 3", CONFIG="calls", STAGE3_SET=share, GENERAL_TRAIN="general.jsonl")
     assert done.returncode == 0, done.stderr
     programs = tree.programs()
-    assert names(programs)[0] == "data_simulation" and names(programs).count("data_simulation") == 1
+    assert [re.search(r"--(split|silence) \w+", line)[0] for line in programs if line.startswith("data_simulation")] == [
+        "--split train", "--silence 200"
+    ]  # fmt: skip
     assert "--replay exp_output/data/simulated_8k_telephone/train.jsonl" in "".join(programs)
 
 

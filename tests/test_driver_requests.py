@@ -96,6 +96,8 @@ def test_an_unknown_variable_in_a_configuration_names_file_and_line(tree, line, 
     [
         ({"DEVICE": "gpu"}, "DEVICE=gpu is unknown"),
         ({"SEED": "one"}, "SEED=one must be a whole number"),
+        ({"SILENCE": "some"}, "SILENCE=some must be a whole number of at least 0"),
+        ({"KNOWN_SPEAKERS": "yes"}, "KNOWN_SPEAKERS=yes is unknown"),
         ({"NODE_RANK": "1"}, "NODE_RANK=1 must be below NNODES=1"),
         ({"NNODES": "2"}, "give one trained stage at a time"),
         ({"MODEL": "no such folder"}, "MODEL=no such folder is neither a folder nor a name"),

@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from rapidfuzz.distance import Levenshtein
+from released_form import write_released
+from small_experiment import link_model
 from small_stage import run_processes
 
+from data.audio import read_wideband, resample, write_wav
 from data.errors import UserError
-from data.manifest import write_rows
-from data.prompt import audio_path
+from data.manifest import read_rows, row, write_rows
+from data.prompt import audio_path, target
 from data.text import normalise
 from local import evaluate
 from local.decode import Heard
@@ -89,12 +93,13 @@ def test_every_utterance_is_decoded_in_the_order_of_its_rows(scored, rows):
 
 def test_cut_texts_are_counted_and_marked():
     def line(key: str, **more: str) -> dict[str, str]:
-        return evaluate.decoded({"key": key, "messages": [{"role": "assistant", "content": "你好"}]}, Heard("你好", "好", **more))
+        return evaluate.decoded(row(key, "a.wav", "你好", 16000), Heard("你好", "好", **more))
 
     heard = [line("a", cut=""), line("b", cut="length"), line("c", cut="loop"), line("d", cut="loop")]
     assert [one.get("cut") for one in heard] == [None, "length", "loop", "loop"]
     scores = evaluate.score_set(heard, None, False)
     assert scores["llm"]["cut"] == {"length": 1, "loop": 2}
+    assert (scores["llm"]["repeated"], scores["ctc"]["repeated"]) == (2, 0)
     assert evaluate.told("stage guard", scores) == (
         "stage guard: CER 0.00 % (LLM) 50.00 % (CTC), 4 utterances, 1 texts cut by length, 2 texts cut by loop"
     )
@@ -187,11 +192,98 @@ def test_two_rows_of_one_key_are_refused(scored, model_dir, rows):
         )
 
 
-def test_a_set_without_a_name_is_refused(model_dir, scored, capsys):
+def test_a_set_without_a_name_is_the_calls_test_set(model_dir, scored, capsys):
+    assert evaluate.parse(arguments(model_dir, scored, "rows.jsonl", "guard=g.jsonl")).sets == {
+        "calls_test": "rows.jsonl", "guard": "g.jsonl"
+    }  # fmt: skip
     with pytest.raises(SystemExit) as caught:
-        evaluate.parse(arguments(model_dir, scored, "rows.jsonl"))
+        evaluate.parse(arguments(model_dir, scored, "rows.jsonl", "other.jsonl"))
     assert caught.value.code == 2
-    assert "NAME=JSONL" in capsys.readouterr().err
+    assert "NAME=FILE" in capsys.readouterr().err
+
+
+def test_a_line_carries_what_the_report_shows(scored, rows):
+    lines = decoded(scored, "calls_test")
+    assert [(line["seconds"], line["audio"]) for line in lines] == [
+        (row["duration"], audio_path(row["messages"])) for row in rows[:8]
+    ]
+    drawn = evaluate.decoded(row("a", "a.wav", "你好", 9600) | {"channel": {"snr_db": 3}, "call": "c"}, Heard("你", None, ""))
+    assert drawn["channel"] == {"snr_db": 3} and drawn["call"] == "c" and "ctc" not in drawn
+    assert sum(part["utterances"] for part in results(scored)["sets"]["calls_test"]["buckets"]["duration"]) == 8
+
+
+def test_any_folder_on_any_corpus_is_one_command_that_leaves_nothing_behind(model_dir, stock, rows, tmp_path, capsys):
+    """A folder without CTC tensors, as there is one on a hub; JSON lines over 8 kHz recordings."""
+    folder = link_model(model_dir, tmp_path / "stock form", "model.pt")
+    state = torch.load(model_dir / "model.pt", weights_only=True)
+    torch.save({name: tensor for name, tensor in state.items() if not name.startswith("ctc")}, folder / "model.pt")
+    manifest = tmp_path / "mine.jsonl"
+    for number, one in enumerate(rows[:4]):
+        sound = resample(read_wideband(audio_path(one["messages"])), 16000, 8000)
+        write_wav(tmp_path / f"{number}.wav", sound, 8000)
+    lines = [{"source": f"{n}.wav", "target": target(one["messages"]), "call": str(n // 2)} for n, one in enumerate(rows[:4])]
+    manifest.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    (tmp_path / "words.txt").write_text("\n".join(KEYWORDS), encoding="utf-8")
+    words = ["--model", str(folder), "--data", str(manifest), "--keywords", str(tmp_path / "words.txt"), "--device", "cpu"]
+    before = sorted(tmp_path.rglob("*"))
+    assert evaluate.main(words) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    printed = capsys.readouterr().out
+    assert "has no CTC branch, its LLM alone is scored" in printed and "CTC |" not in printed
+    [cells] = [line.split("|")[2:-1] for line in printed.splitlines() if line.startswith("| calls_test, LLM")]
+
+    assert evaluate.main([*words, "--output_dir", str(tmp_path / "kept")]) == 0
+    heard = decoded(tmp_path / "kept", "calls_test")
+    assert [line["llm"] for line in heard] == [one["text"] for one in stock.generate(input=[line["audio"] for line in heard])]
+    rate = cer([(line["ref"], line["llm"]) for line in heard])
+    assert cells[0].strip() == f"{rate:.2f}"
+    found = results(tmp_path / "kept")["sets"]["calls_test"]
+    assert "ctc" not in found and found["llm"]["cer"] == pytest.approx(rate)
+    low, high = found["llm"]["interval"]
+    assert low <= rate <= high and cells[1].strip() == f"[{low:.2f}, {high:.2f}]"
+
+
+def test_a_folder_of_the_released_form_is_scored_as_it_is(rows, tmp_path, capsys):
+    """Its LLM in bf16, its tokenizers FunASR's own kinds; what it writes was never trained."""
+    folder = write_released(tmp_path / "model")
+    write_rows(tmp_path / "rows.jsonl", rows[:3])
+    assert evaluate.main(["--model", str(folder), "--data", f"guard={tmp_path / 'rows.jsonl'}", "--device", "cpu"]) == 0
+    assert "| guard, LLM |" in capsys.readouterr().out
+
+
+def test_what_is_no_corpus_is_one_line(tmp_path, model_dir):
+    (tmp_path / "mine.jsonl").write_text("not a corpus\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine\.jsonl: is neither training JSONL nor a corpus"):
+        evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "mine.jsonl"), "--device", "cpu"])
+    with pytest.raises(UserError, match=r"none\.jsonl: no such file"):
+        evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "none.jsonl"), "--device", "cpu"])
+
+
+def test_train_in_test_stops_before_the_model_is_opened(rows, tmp_path):
+    write_rows(tmp_path / "train.jsonl", [row | {"speaker": "agent"} for row in rows[:3]])
+    write_rows(tmp_path / "test.jsonl", [row | {"speaker": "agent"} for row in rows[3:5]])
+    words = ["--model", "nowhere", "--train", str(tmp_path / "train.jsonl"), "--device", "cpu"]
+    words += ["--output_dir", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="1 speakers of calls_test are in train too"):
+        evaluate.main([*words, "--data", str(tmp_path / "test.jsonl")])
+    with pytest.raises(UserError, match="3 recordings of guard, 3 sounds of guard"):
+        evaluate.main([*words, "--known_speakers", "--data", f"guard={tmp_path / 'train.jsonl'}"])
+    assert not (tmp_path / "out/results.json").exists()
+    arguments = evaluate.parse([*words, "--known_speakers", "--data", f"calls_dev={tmp_path / 'train.jsonl'}", "--data",
+                                str(tmp_path / "test.jsonl")])  # fmt: skip
+    found = evaluate.known_speakers(arguments, {name: read_rows(file) for name, file in arguments.sets.items()})
+    assert found == {"known_speakers": {"calls_test": ["agent"]}}, "dev is for choosing, and may be known"
+
+
+def test_texts_where_nobody_speaks_are_false_alarms():
+    texts = [("", ""), ("。", ""), ("喂你好", ""), ("嗯", "啊")]
+    rows = [row(f"s{n}", "s.wav", "", 16000 * 9) | {"negative": True} for n in range(4)]
+    heard = [evaluate.decoded(one, Heard(*both, "")) for one, both in zip(rows, texts, strict=True)]
+    found = evaluate.score_silence(rows, heard)
+    assert found["utterances"] == 4 and found["hours"] == pytest.approx(0.01, rel=0.01)
+    assert found["llm"] == {"alarms": 2, "characters": 4, "per_hour": pytest.approx(200, rel=0.01)}
+    assert found["ctc"] == {"alarms": 1, "characters": 1, "per_hour": pytest.approx(100, rel=0.01)}
+    assert evaluate.silence_told("baseline silence", found).startswith("baseline silence: false alarms an hour 200.0 (LLM)")
 
 
 def test_a_rate_of_nothing_is_not_zero():

@@ -130,3 +130,10 @@ def test_all_kinds_are_drawn(monkeypatch):
         hertz = np.argmax(spectrum) / len(samples) * 16000
         kinds.add("tone" if abs(hertz - 450) < 5 else "dtmf" if 690 < hertz < 1640 else "?")
     assert kinds == {"noise", "tone", "dtmf"}
+
+
+def test_another_name_makes_other_sounds(tmp_path):
+    training = list(Negatives(tmp_path, 1.0, 1).made(3))
+    test = list(Negatives(tmp_path, 1.0, 1, "silence").made(3))
+    assert [one.key for one in test] == ["silence_000000", "silence_000001", "silence_000002"]
+    assert not {one.audio.read_bytes() for one in training} & {one.audio.read_bytes() for one in test}

@@ -68,8 +68,9 @@ def test_what_a_run_leaves_behind(undisturbed: tuple[Path, str]) -> None:
         handed_on = (exp / f"stage{number}_checkpoint.txt").read_text().strip()
         assert handed_on == f"exp_output/exp/8k_telephone/{name}/model.pt"
         assert (top / handed_on).stat().st_size > 1e6
-        sets = json.loads((exp / name / "results.json").read_text())["sets"]
-        assert set(sets) == {"calls_dev", "calls_test", "telephone_test", "guard"}
+        results = json.loads((exp / name / "results.json").read_text())
+        assert set(results["sets"]) == {"calls_dev", "calls_test", "telephone_test", "guard"}
+        assert results["silence"]["utterances"] == 4
     assert (exp / "final_checkpoint.txt").read_text() == (exp / "stage3_checkpoint.txt").read_text()
     assert not list(exp.rglob("*.part")), "a temporary file is left"
 

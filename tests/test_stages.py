@@ -208,6 +208,17 @@ def test_more_originals_ask_for_new_scores(experiment, name):
         marks.decide(Experiment({**experiment.values, "ORIGINALS": "9"}), name)
 
 
+def test_silence_is_stage_0s_and_known_speakers_are_the_scores(experiment):
+    finish(experiment, "0")
+    finish(experiment, "1")
+    assert experiment.rows("silence_8k_telephone/test") in experiment.data_rows()
+    with pytest.raises(UserError, match=r"stage 0 was finished .* SILENCE was 200, is now 9.*clean 0"):
+        marks.decide(Experiment({**experiment.values, "SILENCE": "9"}), "0")
+    with pytest.raises(UserError, match=r"stage 1 was scored .* KNOWN_SPEAKERS was 0, is now 1.*clean scores"):
+        marks.decide(Experiment({**experiment.values, "KNOWN_SPEAKERS": "1"}), "1")
+    assert not [path for path in Experiment({**experiment.values, "SILENCE": "0"}).data_rows() if "silence" in str(path)]
+
+
 def test_what_is_going_to_be_made_anew_is_not_compared_yet(experiment):
     finish(experiment, "0")
     finish(experiment, "1")

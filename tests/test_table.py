@@ -12,7 +12,7 @@ import pytest
 
 from data.errors import UserError
 from local import table
-from local.gates import gate_lines
+from local.gates import gate_lines, guard_lines
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -94,7 +94,7 @@ def test_columns_are_even(exp_dir: Path) -> None:
 
 
 def test_gates_are_met_or_missed_with_what_to_try(exp_dir: Path) -> None:
-    lines = [line for line in table.report(exp_dir) if line.startswith("- ")]
+    lines = [line for line in table.report(exp_dir) if line.startswith("- ") and "wideband" not in line]
     assert [(line[2:9], "MISSED. Try: " in line, line.endswith("met")) for line in lines] == [
         ("stage 1", False, True),
         ("stage 1", True, False),
@@ -117,6 +117,63 @@ def test_a_gate_without_dev_set_or_ctc_branch_is_not_measured() -> None:
     gate = {"loss": "ctc", "loss_drop": 0.4, "kwer": 5.0}
     stage = {"gate": gate, "sets": {}, "loss": {"ctc": None}, "loss_before": {"ctc": None}}
     assert [line.endswith("not measured") for line in gate_lines("2", stage)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("total", "verdict"), [(58, "; not enough keywords to show < 5 %: 58, and 59 would do"), (59, "below 5 %: met")]
+)
+def test_few_keywords_are_said_beside_the_gate(total: int, verdict: str) -> None:
+    keywords = {"kwer": 0.0, "total": total}
+    stage = {"gate": {"kwer": 5.0}, "sets": {"calls_dev": {"llm": {"cer": 1.0, "keywords": keywords}}}}
+    assert verdict in next(gate_lines("3", stage))
+
+
+def test_few_keywords_of_the_test_set_are_said_below_the_table(exp_dir: Path) -> None:
+    few = copy.deepcopy(STAGES)
+    for content in few.values():
+        content["sets"]["calls_test"]["llm"]["keywords"]["total"] = 40
+    assert "not enough" not in "\n".join(table.report(exp_dir))
+    for folder, content in few.items():
+        save(exp_dir / folder, content)
+    assert "The calls' test set has not enough keywords to show < 5 %: 40, and 59 would do" in "\n".join(table.report(exp_dir))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [(13.0, 19.5, "kept"), (13.0, 19.51, "EXCEEDED, while calls went 80.00 -> 40.00 %. Try: raise dataset_conf.replay_share"),
+     (1.0, 3.0, "kept"), (1.0, 3.01, "EXCEEDED"), (13.0, 10.0, "kept")],
+)  # fmt: skip
+def test_a_stage_may_cost_half_as_much_again_or_two_points_of_wideband_speech(before: float, after: float, verdict: str) -> None:
+    def stage(guard: float, calls: float) -> dict:
+        return {"sets": {"guard": {"llm": score(guard)}, "calls_test": {"llm": score(calls)}}}
+
+    [line] = guard_lines({"baseline": stage(before, 80.0), "3": stage(after, 40.0)})
+    assert line.startswith(f"- stage 3: CER on wideband speech {before:.2f} -> {after:.2f} %") and verdict in line
+
+
+def test_without_a_guard_or_a_baseline_nothing_is_said_of_it() -> None:
+    scored = {"sets": {"guard": {"llm": score(10.0)}}}
+    assert not list(guard_lines({"3": scored}))
+    assert not list(guard_lines({"baseline": scored, "3": {"sets": {}}}))
+
+
+def test_intervals_and_details_stand_in_tables_of_their_own(exp_dir: Path) -> None:
+    last = copy.deepcopy(STAGES["8k_telephone/stage3_lora"])
+    sides = {"inside": {"cer": 3.0}, "outside": {"cer": 7.125}}
+    last["sets"]["calls_test"]["llm"] |= {"interval": [5.1, 7.0], "empty_rate": 0.5, "repeated_rate": 0.0}
+    last["sets"]["calls_test"]["llm"]["keywords"] |= {"interval": None, "hits": 150, "false_alarms": 2, **sides}
+    last["sets"]["calls_test"]["hotwords"] = score(5.0, 1.25)
+    last["silence"] = {"hours": 0.1, "utterances": 60, "llm": {"alarms": 3, "per_hour": 30.0}}
+    last["known_speakers"] = {"calls_test": ["x", "y"]}
+    save(exp_dir / "8k_telephone/stage3_lora", last)
+    printed = rows(exp_dir)
+    assert printed["stage 3, 95 %"] == ["[5.10, 7.00]", "n/a", "n/a", "n/a", "n/a", "n/a"]
+    assert printed["calls; silence"] == [
+        "hits", "false alarms", "CER inside keywords", "CER outside", "KWER, listed", "empty", "repeated", "alarms an hour (LLM)",
+    ]  # fmt: skip
+    assert printed["stage 3, in detail"] == ["150", "2", "3.00", "7.12", "1.25", "0.50", "0.00", "30.0"]
+    assert printed["baseline, in detail"] == ["-"] * 8
+    assert "2 speakers of calls_test are in train too (KNOWN_SPEAKERS=1)." in list(table.report(exp_dir))
 
 
 def test_stages_and_sets_that_were_not_scored_are_dashes(exp_dir: Path) -> None:
