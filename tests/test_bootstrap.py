@@ -107,6 +107,29 @@ def test_the_command_says_both_rates_and_the_difference(tmp_path, capsys):
     assert lines[1].endswith("difference 0.00 [0.00, 0.00]") and lines[2].startswith("3 utterances of 2 calls")
 
 
+def test_the_command_compares_keywords_where_they_were_scored(tmp_path, capsys):
+    folders = [decoded(tmp_path / "a", {"a1": "一二三四", "b1": "一二三", "b2": "一二三四"}),
+               decoded(tmp_path / "b", {"a1": "二三四", "b1": "二三", "b2": "二三四"})]  # fmt: skip
+    scores = {"keywords": {"rows": [{"keyword": "一二"}, {"keyword": "三四"}, {"keyword": "没有"}]}}
+    results = json.dumps({"sets": {"calls_test": {"llm": scores}}})
+    (tmp_path / "a/results.json").write_text(results, encoding="utf-8")
+    assert main(folders) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines[:4]] == [
+        "calls_test CER (LLM)", "calls_test KWER (LLM)", "calls_test CER (CTC)", "calls_test KWER (CTC)"
+    ]  # fmt: skip
+    rates = "16.67 [0.00, 25.00] against 66.67 [50.00, 75.00]"  # of six keywords, of four in the call b
+    assert lines[1].startswith(f"calls_test KWER (LLM), %: {rates}, difference -50.00 [-50.00, -50.00]")
+
+
+def test_a_result_without_ctc_branch_is_compared_by_its_llm(tmp_path, capsys):
+    folders = [decoded(tmp_path / name, {"a1": "一二三四", "b1": "一二三四"}) for name in ("a", "b")]
+    path = tmp_path / "a/decode/calls_test.jsonl"
+    path.write_text(path.read_text(encoding="utf-8").replace(', "ctc": "一二三四"', ""), encoding="utf-8")
+    assert main(folders) == 0
+    assert "CTC" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("hyps", "message"), [({"a1": "一"}, "lacks 1 utterances"), ({"c1": "一"}, "has not the utterance")])
 def test_only_the_same_utterances_are_compared(tmp_path, hyps, message):
     after, before = decoded(tmp_path / "a", hyps), decoded(tmp_path / "b", {"a1": "一", "a2": "一"})
