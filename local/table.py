@@ -35,7 +35,7 @@ COLUMNS: dict[str, Column] = {
     "telephone CER (CTC)": ("telephone_test", "ctc", "cer"),
     "wideband CER (LLM)": ("guard", "llm", "cer"),
 }
-SCORES = ("CER", "95 %", "S", "D", "I", "empty", "repeated", "KWER", "95 % ", "keywords")
+SCORES = ("CER", "95 %", "S", "D", "I", "empty", "repeated", "KWER", "95 %", "keywords")
 WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
 
