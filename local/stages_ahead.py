@@ -106,6 +106,8 @@ class StagesAhead:
         }  # fmt: skip
         if others := self.replay_file(name):
             arguments["--replay"] = others
+        if keywords := self.experiment.hotwords(name):
+            arguments["--keywords"] = TOP / keywords
         return [*(str(word) for pair in arguments.items() for word in pair), *self.experiment.overrides(name)]
 
 
