@@ -102,9 +102,9 @@ class Utterances(Dataset):
     def _hotwords(self, row: dict) -> list[str]:
         return self.hotwords(row, self.epoch) if self.hotwords else []
 
-    def costs(self) -> list[int]:
-        """Of every row with its list, a character of which costs as one of the target."""
-        return [tokens_of(row) + len(context(self._hotwords(row))) for row in self.rows]
+    def costs(self, epoch: int) -> list[int]:
+        """Of every row."""
+        return costs_of(self.rows, self.hotwords, epoch)
 
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
@@ -164,6 +164,14 @@ def _narrowed(batch: dict) -> dict:
 def tokens_of(row: dict) -> int:
     """Cost of an utterance: LFR frames (60 ms) and characters."""
     return row["speech_length"] + row["text_length"]
+
+
+def costs_of(rows: list[dict], hotwords: Lists | None, epoch: int) -> list[int]:
+    """The cost of every row in an epoch. What a list of hotwords adds to its prompt costs as much as a text of that length.
+
+    So memory is bounded, and a row with a long list seldom pads the prompts of others that have none.
+    """
+    return [tokens_of(row) + (len(context(hotwords(row, epoch))) if hotwords else 0) for row in rows]
 
 
 def plan(costs: Sequence[int], budget: int, most: int, seed: int, epoch: int) -> list[list[int]]:

@@ -96,7 +96,7 @@ class Dataset:
 
     `simulate: online` sends the clean training rows of stage 0 over a new call every epoch. `replay_share` of an epoch's
     utterances come from what the model could do before the stage. `hotword_rate` of them are asked with a list of hotwords, of
-    which `hotword_true_rate` hold the keywords that were said; a list is not counted in a batch.
+    which `hotword_true_rate` hold the keywords that were said; its characters are tokens of a batch too.
     """
 
     batch_size: int = 8192

@@ -31,7 +31,7 @@ def hear(
 
     Where memory does not suffice, it shows at once: the largest batch comes first. With a title there is a progress bar.
     """
-    costs = data.costs()
+    costs = data.costs(data.epoch)
     mine = portion(costs, world.rank, world.size)
     planned = plan([costs[index] for index in mine], batching.tokens, batching.utterances, seed=0, epoch=0)
     batches = [[mine[place] for place in batch] for batch in planned]

@@ -24,6 +24,7 @@ from local.train import main, overrides
 
 WORDS = ["套餐", "流量", "话费", "来电显示", "来电", "ETC", "一零零八六"]
 LISTS = st.lists(st.text(min_size=1).filter(lambda word: "<|" not in word), max_size=40)
+CHAT = 11  # tokens of the small model around the sound and the list; there a character is one
 ALONE = World(0, 1, torch.device("cpu"))
 ASKED = ([], ["话费"], WORDS, ["天气", "没有人说的词", "Wi-Fi"])
 
@@ -164,10 +165,10 @@ def test_keywords_and_their_rate_go_together(tmp_path):
     assert lists_of(path, [said("你好")], asking).keywords.words == ["话费"]
 
 
-def test_a_list_costs_its_characters_where_it_is_decoded(rows, featuriser):
-    plain = Utterances(rows[:3], featuriser).costs()
+def test_a_list_costs_its_characters(rows, featuriser):
+    plain = Utterances(rows[:3], featuriser).costs(0)
     assert plain == [tokens_of(row) for row in rows[:3]]
-    asked = Utterances(rows[:3], featuriser, hotwords=lambda row, epoch: ASKED[2] if row is rows[1] else []).costs()
+    asked = Utterances(rows[:3], featuriser, hotwords=lambda row, epoch: ASKED[2] if row is rows[1] else []).costs(0)
     assert [more - cost for more, cost in zip(asked, plain, strict=True)] == [0, len(context(ASKED[2])), 0]
 
 
@@ -207,6 +208,31 @@ def test_stage_3_learns_to_read_the_list(model_dir, rows):
     assert losses[-1] < 0.05 < math.log(2) / 4 < losses[0], "who guesses between the two loses ln 2 at one of four tokens"
     heard = decode(model.eval(), settings["tokenizer"], batch, batch["sources"])
     assert [one.llm for one in heard] == [f"查{word}" for word in spoken]
+
+
+def test_no_batch_of_an_epoch_is_over_its_budget_with_its_lists(model_dir, rows, featuriser, monkeypatch):
+    budget = 400
+    chosen = config(3, f"++dataset_conf.batch_size={budget}", "++dataset_conf.batch_size_utts=20", "++train_conf.accum_grad=1")
+    model, _ = build(str(model_dir), None, overrides(chosen))
+    declare(model, chosen.stage.groups)
+    asked = drawn("++dataset_conf.hotword_rate=0.5")
+    loop = Loop(model, Utterances(rows, featuriser, hotwords=asked), chosen, ALONE, None)
+    sizes, heard = [], []
+
+    def step(batches):
+        for batch, _ in batches:
+            sizes.append(len(batch["sources"]))
+            heard.extend(zip(batch["sources"], batch["fake_token_len"], strict=True))
+            assert sizes[-1] == 1 or sizes[-1] * (batch["input_ids"].shape[1] - CHAT) <= budget
+        return {"llm": 0.0}
+
+    monkeypatch.setattr(loop, "step", step)
+    for epoch in (1, 2):
+        heard.clear()
+        loop.run(epoch, lambda: None)
+        added = sorted(len(source) - int(sound) - CHAT for source, sound in heard)
+        assert added == sorted(len(context(asked(row, epoch))) for row in rows), "other lists than the epoch's"
+    assert max(sizes) > 2
 
 
 def test_a_training_gives_lists_and_goes_on_with_the_same_keywords_alone(model_dir, rows, tmp_path, monkeypatch):
