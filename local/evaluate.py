@@ -7,7 +7,8 @@ scores another checkpoint in the folder (`--checkpoint`), and starts it by torch
 Test calls, speakers or sound that are found in the rows of --train stop it. It writes decode/NAME.jsonl for each set (key,
 reference, both hypotheses, why the LLM's was cut where it was, its errors in their place) and, last of all, results.json,
 and prints a table. The calls' test set is also scored with the texts that the model heard in *other* utterances: if it
-listens, that is far worse. In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals,
+listens, that is far worse. With --keywords it is decoded twice more, with lists of them in the prompt: the whole one, and what of
+it the utterance does not hold. In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals,
 some calls are decoded from the original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
@@ -41,6 +42,7 @@ from local.compare import BRANCHES, Line, call_of
 from local.decode import Heard
 from local.distributed import World
 from local.hearing import Batching, hear, in_order
+from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_classes, read_keywords
 from local.nano import build
 from local.originals import compare_ways, hear_originals, ways_told, with_originals
@@ -94,9 +96,9 @@ class Recogniser:
         if world.is_main and self.model.ctc_decoder is None:
             print(f"{model_dir}: has no CTC branch, its LLM alone is scored", flush=True)
 
-    def decode(self, rows: list[dict], title: str) -> list[Line]:
+    def decode(self, rows: list[dict], title: str, hotwords: Lists | None = None) -> list[Line]:
         """For every row, in order: key, reference and the texts of both branches; nothing but in process 0."""
-        data = Utterances(rows, self.featuriser)
+        data = Utterances(rows, self.featuriser, hotwords=hotwords)
         batching = BATCHING[self.world.device.type]
         heard = hear(self.model, self.tokenizer, data, batching, self.world, title)
         numbered = ((index, one) for part, _, found in heard for index, one in zip(part, found, strict=True))
@@ -226,6 +228,8 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
             scores = score_set(heard, None if name in GENERAL else keywords, name == CALLS and len(rows) > 1, classes)
             results["sets"][name] = scores
             print(told(f"{folder.name} {name}", scores), flush=True)
+        if name == CALLS and keywords:
+            results["sets"][name] = results["sets"].get(name, {}) | evaluate_lists(folder, recogniser, rows, keywords, classes)
         if name == CALLS and arguments.originals:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
@@ -251,6 +255,23 @@ def known_speakers(arguments: argparse.Namespace, sets: dict[str, list[dict]]) -
     tested = {name: rows for name, rows in sets.items() if not name.endswith("_dev")}
     found = contamination.check(tested, arguments.train, arguments.known_speakers)
     return {"known_speakers": found} if found else {}
+
+
+def evaluate_lists(
+    folder: Path, recogniser: Recogniser, rows: list[dict], keywords: list[str], classes: dict[str, str]
+) -> dict:
+    """The calls with lists of keywords in their prompts, in all processes; the scores of the LLM, in process 0."""
+    scores = {}
+    for way, lists in scored_with(keywords).items():
+        heard = recogniser.decode(rows, f"{CALLS} {way}", lists)
+        if heard:
+            lines = [line | {"hotwords": lists(row, 0)} for line, row in zip(heard, rows, strict=True)]
+            write_rows(folder / "decode" / f"{CALLS}_{way}.jsonl", lines)
+            found = score_set(lines, keywords, False, classes)
+            scores[way] = found["llm"]
+            told_kwer = percent(found["llm"]["keywords"]["kwer"])
+            print(f"{told(f'{folder.name} {CALLS} {way}', found)}, KWER {told_kwer}", flush=True)
+    return scores
 
 
 def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: list[Line], world: World) -> dict:
