@@ -177,20 +177,9 @@ def _sample(split: str, row: Row) -> str:
         return ""
     text = prompts.target(row["messages"])
     said = f"<p class='said' lang='zh'>{words(text)}</p>" if text else "<p class='said soft'>without speech</p>"
-    about = " · ".join(words(fact) for fact in [split, row["key"], *_drawn(row.get("channel"))])
+    about = " · ".join(words(fact) for fact in [split, row["key"], *listening.drawn(row.get("channel"))])
     pair = "" if before is None else " pair"
     return f"<article class='card{pair}'>{said}<p class='soft'>{about}</p><div class='sounds'>{sounds}</div></article>"
-
-
-def _drawn(channel: Any) -> list[str]:
-    """What the call of a row drew, in words; nothing where there was none."""
-    if not isinstance(channel, dict):
-        return []
-    forms = (("level_dbov", "{} dBov"), ("snr_db", "SNR {} dB"), ("lost", "frames lost: {}"), ("upsampler", "{}"))
-    legs = channel.get("legs")
-    named = [str(channel.get("profile", "")), " → ".join(map(str, legs)) if isinstance(legs, list) else ""]
-    drawn = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel)
-    return [*filter(None, named), *drawn]
 
 
 def _short(path: str) -> str:

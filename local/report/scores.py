@@ -1,0 +1,273 @@
+"""Tables of scores: baseline to stage 3, a row a keyword, bars by kind of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from data.errors import UserError
+from data.page_parts import count, table, words
+from local.bootstrap import difference_interval
+from local.compare import edits_of, paired
+from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
+from local.report.words import WORDS, both, note, tr
+
+MOST_BUCKETS = 12  # of a kind on the page
+NOTHING = "–"  # where there is nothing to measure
+Cell = str | None  # HTML; None where it was not measured
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measure, and how a stage's cell of it is made."""
+
+    key: str
+    cell: Callable[[Stage], Cell]
+
+
+# --- baseline to stage 3 ---------------------------------------------------------------------------------
+
+
+def comparison(tree: Tree) -> str:
+    """Measures down, stages across. What no stage has is named below and not shown."""
+    if not tree.scored:
+        return note("nothing scored")
+    stages = list(tree.scored.values())
+    titles = [tr("measure"), *(tr(f"stage {stage.name}") for stage in stages)]
+    head = "".join(f"<th scope='col'>{title}</th>" for title in titles)
+    missing: dict[str, list[str]] = {}
+    body = "".join(_group(name, rows, stages, missing) for name, rows in groups(tree).items())
+    shown = f"<div class='wide'><table class='scores'><thead><tr>{head}</tr></thead>{body}</table></div>"
+    return f"{note('scores explained')}{_size(tree)}{shown}{_missing(missing)}"
+
+
+def _missing(missing: dict[str, list[str]]) -> str:
+    """The measures that no stage has, by group."""
+    if not missing:
+        return ""
+    texts = []
+    for place, (comma, semicolon, end) in enumerate(((", ", "; ", "."), ("、", "；", "。"))):
+        parts = [f"{WORDS[group][place]}: {comma.join(WORDS[key][place] for key in keys)}" for group, keys in missing.items()]
+        texts.append(words(WORDS["not in"][place] + semicolon.join(parts) + end))
+    return both(*texts, tag="p", look="soft small")
+
+
+def _size(tree: Tree) -> str:
+    stage = tree.last
+    score = stage.score(CALLS, "llm") if stage else {}
+    if not (stage and score):
+        return ""
+    amounts = {"utterances": count(score["utterances"]), "ref": count(score["ref"])}
+    return note("scored on", **amounts, normaliser=stage.results.get("normaliser", "?"))
+
+
+def _group(name: str, rows: Sequence[Row], stages: Sequence[Stage], missing: dict[str, list[str]]) -> str:
+    lines = []
+    for row in rows:
+        cells = [row.cell(stage) for stage in stages]
+        if not any(cell and cell != NOTHING for cell in cells):
+            missing.setdefault(name, []).append(row.key)
+            continue
+        texts = "".join(f"<td>{cell or tr('not measured', look='soft small')}</td>" for cell in cells)
+        lines.append(f"<tr><th scope='row'>{tr(row.key)}</th>{texts}</tr>")
+    if not lines:
+        return ""
+    title = f"<tr><th colspan='{len(stages) + 1}' scope='rowgroup'>{tr(name)}</th></tr>"
+    return f"<tbody>{title}{''.join(lines)}</tbody>"
+
+
+def groups(tree: Tree) -> dict[str, list[Row]]:
+    """All measures, in the order of the page."""
+    return {
+        "group calls": [
+            _cer("cer llm", CALLS, "llm"),
+            Row("difference llm", _difference(tree, "llm")),
+            _cer("cer ctc", CALLS, "ctc"),
+            Row("difference ctc", _difference(tree, "ctc")),
+            *_keywords(),
+        ],
+        "group hotwords": [
+            _kwer("kwer hotwords", "hotwords"),
+            _cer("cer hotwords", CALLS, "hotwords"),
+            _kwer("kwer distractors", "distractors"),
+            _cer("cer distractors", CALLS, "distractors"),
+        ],
+        "group telephone": [_cer("cer llm", TELEPHONE, "llm"), _cer("cer ctc", TELEPHONE, "ctc")],
+        "group guard": [_cer("cer llm", GUARD, "llm"), _cer("cer ctc", GUARD, "ctc")],
+        "group errors": [
+            *(Row(kind, partial(_of_calls, make=_count, name=kind)) for kind in ("sub", "del", "ins")),
+            *(Row(kind, partial(_of_calls, make=_rate, name=f"{kind}_rate")) for kind in ("empty", "repeated")),
+            Row("cut", _cut),
+        ],
+        "group silence": [_silence(branch) for branch in ("llm", "ctc")],
+        "group controls": [
+            _cer("other audio", CALLS, "other_audio"),
+            Row("clean audio", _clean(tree)),
+            Row("blind", lambda stage: _rate(stage.results, "blind_kwer")),
+            Row("originals", _originals),
+        ],
+    }
+
+
+def _cer(key: str, name: str, branch: str) -> Row:
+    return Row(key, lambda stage: _rate(stage.score(name, branch), "cer"))
+
+
+def _kwer(key: str, branch: str) -> Row:
+    return Row(key, lambda stage: _rate(_keywords_of(stage, branch), "kwer"))
+
+
+def _keywords() -> Iterator[Row]:
+    yield _kwer("kwer", "llm")
+    yield Row("false alarms", lambda stage: _count(_keywords_of(stage), "false_alarms"))
+    yield Row("inside", lambda stage: _rate(_keywords_of(stage).get("inside") or {}, "cer"))
+    yield Row("outside", lambda stage: _rate(_keywords_of(stage).get("outside") or {}, "cer"))
+
+
+def _keywords_of(stage: Stage, branch: str = "llm") -> Fields:
+    return stage.score(CALLS, branch).get("keywords") or {}
+
+
+def _of_calls(stage: Stage, make: Callable[[Fields, str], Cell], name: str) -> Cell:
+    return make(stage.score(CALLS, "llm"), name)
+
+
+def _silence(branch: str) -> Row:
+    return Row(f"alarms {branch}", lambda stage: _rate((stage.results.get("silence") or {}).get(branch) or {}, "per_hour"))
+
+
+def _cut(stage: Stage) -> Cell:
+    cuts = stage.score(CALLS, "llm").get("cut")
+    return count(sum(cuts.values())) if cuts else None
+
+
+def _originals(stage: Stage) -> Cell:
+    return _rate((stage.results.get("originals") or {}).get("llm") or {}, "cer_originals")
+
+
+def _clean(tree: Tree) -> Callable[[Stage], Cell]:
+    """Stands beside stage 1, whose steps it took."""
+    found = _rate(tree.control.score(CALLS, "llm"), "cer")
+    return lambda stage: found if stage.name == "1" else found and NOTHING
+
+
+def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
+    """Of the CER to the baseline's on the same utterances, drawn by call."""
+
+    def cell(stage: Stage) -> Cell:
+        if stage is tree.baseline:
+            return NOTHING
+        if tree.baseline is None or not (stage.decoded(CALLS) and tree.baseline.decoded(CALLS)):
+            return None
+        try:
+            groups, now, before = zip(*paired(stage.folder, tree.baseline.folder, CALLS), strict=True)
+            found = difference_interval(*([edits_of(line, branch) for line in side] for side in (now, before)), groups)
+        except (UserError, ValueError):  # other utterances, or not one character
+            return None
+        return f"{signed(found.value)}{_interval([found.low, found.high])}"
+
+    return cell
+
+
+def _rate(fields: Fields, name: str) -> Cell:
+    """A rate with the interval that stands beside it; `n/a` where there was nothing to divide by."""
+    if name not in fields:
+        return None
+    rate, interval = fields[name], fields.get("interval") if name in ("cer", "kwer") else None
+    return "n/a" if rate is None else f"{rate:.2f}{_interval(interval)}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    if not bounds:
+        return ""
+    low, high = (f"{bound:.2f}".replace("-", "−") for bound in bounds)
+    return f"<small>{low} … {high}</small>"
+
+
+def _count(fields: Fields, name: str) -> Cell:
+    return count(fields[name]) if name in fields else None
+
+
+def signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+# --- keywords --------------------------------------------------------------------------------------------
+
+
+def keywords(tree: Tree) -> str:
+    """A row a keyword that was said or falsely heard, the most frequent first."""
+    rows = _keyword_rows(tree.last)
+    if not rows:
+        return note("no keywords")
+    before = {row["keyword"]: row for row in _keyword_rows(tree.baseline)}
+    listed = {row["keyword"]: row for row in _keyword_rows(tree.last, "hotwords")}
+    titles = ["keyword", *(["class"] if any("class" in row for row in rows) else [])]
+    titles += ["said", "hits", "alarms", "kwer before", "kwer now", *(["kwer list"] if listed else [])]
+    shown = [row for row in rows if row["total"] or row["false_alarms"]]
+    lines = [_keyword(row, before, listed, titles) for row in sorted(shown, key=lambda row: -row["total"])]
+    return note("keywords explained") + table([tr(title) for title in titles], lines, {}, "sortable")
+
+
+def _keyword_rows(stage: Stage | None, branch: str = "llm") -> list[Fields]:
+    return (_keywords_of(stage, branch).get("rows") or []) if stage else []
+
+
+def _keyword(row: Fields, before: dict[str, Fields], listed: dict[str, Fields], titles: Sequence[str]) -> list[str]:
+    cells = {
+        "keyword": f"<b lang='zh'>{words(row['keyword'])}</b>",
+        "class": words(row.get("class", "")),
+        "said": count(row["total"]),
+        "hits": count(row["hits"]),
+        "alarms": count(row["false_alarms"]),
+        "kwer before": _percent(before.get(row["keyword"])),
+        "kwer now": _percent(row),
+        "kwer list": _percent(listed.get(row["keyword"])),
+    }
+    return [cells[title] for title in titles]
+
+
+def _percent(row: Fields | None) -> str:
+    rate = row.get("kwer") if row else None
+    return "–" if rate is None else f"{rate:.1f}"
+
+
+# --- by kind of speech -----------------------------------------------------------------------------------
+
+
+def buckets(tree: Tree) -> str:
+    """A card a kind, of the real calls and of the simulated ones."""
+    cards = [] if tree.last is None else [*_cards(tree, CALLS, "group calls"), *_cards(tree, TELEPHONE, "group telephone")]
+    if tree.last is None or not cards:
+        return note("no buckets")
+    return note("buckets explained", stage=tree.last.name) + f"<div class='plots'>{''.join(cards)}</div>"
+
+
+def _cards(tree: Tree, name: str, title: str) -> Iterable[str]:
+    def found(stage: Stage | None) -> dict[str, list[Fields]]:
+        return (stage.results["sets"].get(name, {}).get("buckets") or {}) if stage else {}
+
+    for kind, parts in found(tree.last).items():
+        before = {part["name"]: part for part in found(tree.baseline).get(kind, [])} if tree.baseline is not tree.last else {}
+        shown = parts[:MOST_BUCKETS]
+        most = max([part.get("llm") or 0.0 for part in [*shown, *before.values()]] + [1.0])
+        rows = [_bucket(part, before.get(part["name"]), most) for part in shown]
+        more = note("and more", count=len(parts) - len(shown)) if len(parts) > len(shown) else ""
+        heading = tr(f"bucket {kind}") if kind in KINDS else words(kind)
+        caption = f"<figcaption><b>{heading}</b><span>{tr(title)}</span></figcaption>"
+        listed = table(["", "", "%", tr("utterances")], rows, {1: "bars"}, "buckets")
+        yield f"<figure class='card'>{caption}{listed}{more}</figure>"
+
+
+KINDS = ("duration", "snr_db", "loss_rate", "profile", "speaker")
+
+
+def _bucket(part: Fields, before: Fields | None, most: float) -> list[str]:
+    bars = [_bar((before or {}).get("llm"), most, "pale"), _bar(part.get("llm"), most, "")]
+    rate = part.get("llm")
+    return [words(part["name"]), "".join(bars), "n/a" if rate is None else f"{rate:.1f}", count(part["utterances"])]
+
+
+def _bar(rate: float | None, most: float, look: str) -> str:
+    return "" if rate is None else f"<span class='share {look}' style='width:{100 * rate / most:.1f}%'></span>"
