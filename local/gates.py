@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from local.experiment import STAGE_FILES
 
+GUARD_FACTOR, GUARD_POINTS = 1.5, 2.0  # of the baseline's CER on wideband speech: what a stage may cost there
+
 NEXT_STEPS = {  # (measure, stage) -> what to try when the gate is missed
     ("loss", "1"): "raise train_conf.max_epoch or optim_conf.lr if dev loss was still falling in train.log",
     ("loss", "2"): "raise train_conf.max_epoch or optim_conf.lr; a CTC loss in stage 1 leaves less",
@@ -15,13 +17,15 @@ NEXT_STEPS = {  # (measure, stage) -> what to try when the gate is missed
     ("cer", "3"): "label more calls, or raise lora_conf.r or optim_conf.lr",
     ("kwer", "3"): "label more calls that hold the missed keywords: `rows` in results.json names them",
 }
+GUARD_STEPS = "raise dataset_conf.replay_share, or lower optim_conf.lr or train_conf.max_epoch"
 
 
 class Verdict(NamedTuple):
-    """One gate of a stage: `measure` is loss, cer or kwer. `met` is None where there was nothing to measure.
+    """One gate of a stage: `measure` is loss, cer, kwer or guard. `met` is None where there was nothing to measure.
 
     The dev loss `name`, in eval mode, is that of what the stage hands on (`found`) against what it started from
     (`before`), and `wanted` the share that it is to fall by; CER and KWER are the LLM's on the calls' dev set, in percent.
+    The guard is the LLM's CER on the wideband test set, `before` that of the baseline.
     """
 
     stage: str
@@ -78,3 +82,36 @@ def _judged(verdict: Verdict) -> str:
         return "met"
     advice = NEXT_STEPS.get((verdict.measure, verdict.stage), f"see {verdict.measure} in train.log")
     return f"MISSED. Try: {advice} ({STAGE_FILES[verdict.stage]})"
+
+
+def guard_verdicts(stages: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
+    """Of each stage whose wideband guard was scored. `stages`: results.json by stage, `baseline` among them.
+
+    The bound is max(1.5 × the baseline's CER, the baseline's + 2 points).
+    """
+    before = _cer(stages.get("baseline"), "guard")
+    for stage, results in stages.items():
+        rate = _cer(results, "guard")
+        if stage != "baseline" and before is not None and rate is not None:
+            most = max(GUARD_FACTOR * before, before + GUARD_POINTS)
+            yield Verdict(stage, "guard", most, rate <= most, rate, before)
+
+
+def guard_lines(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """One line for each of them: whether what the stage gained on calls was paid for there."""
+    for verdict in guard_verdicts(stages):
+        stage = verdict.stage
+        words = f"CER on wideband speech {verdict.before:.2f} -> {verdict.found:.2f} %, at most {verdict.wanted:.2f} % wanted"
+        judged = f"EXCEEDED{_gain(stages['baseline'], stages[stage])}. Try: {GUARD_STEPS} ({STAGE_FILES[stage]})"
+        yield f"- stage {stage}: {words}: {'kept' if verdict.met else judged}"
+
+
+def _gain(baseline: dict[str, Any], results: dict[str, Any]) -> str:
+    before, after = _cer(baseline, "calls_test"), _cer(results, "calls_test")
+    if before is None or after is None:
+        return ""
+    return f", while calls went {before:.2f} -> {after:.2f} %"
+
+
+def _cer(results: dict[str, Any] | None, name: str) -> float | None:
+    return results["sets"].get(name, {}).get("llm", {}).get("cer") if results else None

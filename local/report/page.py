@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data import report_page
 from data.files import write_text
-from local.report import curves, errors, scores, setup, sounds, verdict
+from local.report import bucket_bars, curves, errors, keyword_table, scores, setup, sounds, verdict
 from local.report.load import Tree
 from local.report.words import WORDS, both, tr
 
@@ -50,8 +50,8 @@ def body(tree: Tree) -> str:
         "scores": scores.comparison(tree),
         "curves": curves.curves(tree),
         "sounds": sounds.pairs(tree),
-        "keywords": scores.keywords(tree),
-        "buckets": scores.buckets(tree),
+        "keywords": keyword_table.keywords(tree),
+        "buckets": bucket_bars.buckets(tree),
         "confusions": errors.confusions(tree, heard),
         "worst": errors.worst(tree, heard),
         "data": setup.data(tree),

@@ -1,19 +1,18 @@
-"""Tables of scores: baseline to stage 3, a row a keyword, bars by kind of speech."""
+"""The table of scores, baseline to stage 3: a row a measure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from data.errors import UserError
-from data.page_parts import count, table, words
+from data.page_parts import count, words
 from local.bootstrap import difference_interval
 from local.compare import edits_of, paired
 from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
 from local.report.words import WORDS, both, note, tr
 
-MOST_BUCKETS = 12  # of a kind on the page
 NOTHING = "–"  # where there is nothing to measure
 Cell = str | None  # HTML; None where it was not measured
 
@@ -24,9 +23,6 @@ class Row:
 
     key: str
     cell: Callable[[Stage], Cell]
-
-
-# --- baseline to stage 3 ---------------------------------------------------------------------------------
 
 
 def comparison(tree: Tree) -> str:
@@ -115,17 +111,17 @@ def _cer(key: str, name: str, branch: str) -> Row:
 
 
 def _kwer(key: str, branch: str) -> Row:
-    return Row(key, lambda stage: _rate(_keywords_of(stage, branch), "kwer"))
+    return Row(key, lambda stage: _rate(keywords_of(stage, branch), "kwer"))
 
 
 def _keywords() -> Iterator[Row]:
     yield _kwer("kwer", "llm")
-    yield Row("false alarms", lambda stage: _count(_keywords_of(stage), "false_alarms"))
-    yield Row("inside", lambda stage: _rate(_keywords_of(stage).get("inside") or {}, "cer"))
-    yield Row("outside", lambda stage: _rate(_keywords_of(stage).get("outside") or {}, "cer"))
+    yield Row("false alarms", lambda stage: _count(keywords_of(stage), "false_alarms"))
+    yield Row("inside", lambda stage: _rate(keywords_of(stage).get("inside") or {}, "cer"))
+    yield Row("outside", lambda stage: _rate(keywords_of(stage).get("outside") or {}, "cer"))
 
 
-def _keywords_of(stage: Stage, branch: str = "llm") -> Fields:
+def keywords_of(stage: Stage, branch: str = "llm") -> Fields:
     return stage.score(CALLS, branch).get("keywords") or {}
 
 
@@ -158,7 +154,7 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
     def cell(stage: Stage) -> Cell:
         if stage is tree.baseline:
             return NOTHING
-        if tree.baseline is None or not (stage.decoded(CALLS) and tree.baseline.decoded(CALLS)):
+        if tree.baseline is None or not (_has(stage, branch) and _has(tree.baseline, branch)):
             return None
         try:
             groups, now, before = zip(*paired(stage.folder, tree.baseline.folder, CALLS), strict=True)
@@ -168,6 +164,12 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
         return f"{signed(found.value)}{_interval([found.low, found.high])}"
 
     return cell
+
+
+def _has(stage: Stage, branch: str) -> bool:
+    """Whether the calls were decoded, by this branch too: a model may have no CTC."""
+    lines = stage.decoded(CALLS).values()
+    return bool(lines) and all(branch in line for line in lines)
 
 
 def _rate(fields: Fields, name: str) -> Cell:
@@ -191,83 +193,3 @@ def _count(fields: Fields, name: str) -> Cell:
 
 def signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
-
-
-# --- keywords --------------------------------------------------------------------------------------------
-
-
-def keywords(tree: Tree) -> str:
-    """A row a keyword that was said or falsely heard, the most frequent first."""
-    rows = _keyword_rows(tree.last)
-    if not rows:
-        return note("no keywords")
-    before = {row["keyword"]: row for row in _keyword_rows(tree.baseline)}
-    listed = {row["keyword"]: row for row in _keyword_rows(tree.last, "hotwords")}
-    titles = ["keyword", *(["class"] if any("class" in row for row in rows) else [])]
-    titles += ["said", "hits", "alarms", "kwer before", "kwer now", *(["kwer list"] if listed else [])]
-    shown = [row for row in rows if row["total"] or row["false_alarms"]]
-    lines = [_keyword(row, before, listed, titles) for row in sorted(shown, key=lambda row: -row["total"])]
-    return note("keywords explained") + table([tr(title) for title in titles], lines, {}, "sortable")
-
-
-def _keyword_rows(stage: Stage | None, branch: str = "llm") -> list[Fields]:
-    return (_keywords_of(stage, branch).get("rows") or []) if stage else []
-
-
-def _keyword(row: Fields, before: dict[str, Fields], listed: dict[str, Fields], titles: Sequence[str]) -> list[str]:
-    cells = {
-        "keyword": f"<b lang='zh'>{words(row['keyword'])}</b>",
-        "class": words(row.get("class", "")),
-        "said": count(row["total"]),
-        "hits": count(row["hits"]),
-        "alarms": count(row["false_alarms"]),
-        "kwer before": _percent(before.get(row["keyword"])),
-        "kwer now": _percent(row),
-        "kwer list": _percent(listed.get(row["keyword"])),
-    }
-    return [cells[title] for title in titles]
-
-
-def _percent(row: Fields | None) -> str:
-    rate = row.get("kwer") if row else None
-    return "–" if rate is None else f"{rate:.1f}"
-
-
-# --- by kind of speech -----------------------------------------------------------------------------------
-
-
-def buckets(tree: Tree) -> str:
-    """A card a kind, of the real calls and of the simulated ones."""
-    cards = [] if tree.last is None else [*_cards(tree, CALLS, "group calls"), *_cards(tree, TELEPHONE, "group telephone")]
-    if tree.last is None or not cards:
-        return note("no buckets")
-    return note("buckets explained", stage=tree.last.name) + f"<div class='plots'>{''.join(cards)}</div>"
-
-
-def _cards(tree: Tree, name: str, title: str) -> Iterable[str]:
-    def found(stage: Stage | None) -> dict[str, list[Fields]]:
-        return (stage.results["sets"].get(name, {}).get("buckets") or {}) if stage else {}
-
-    for kind, parts in found(tree.last).items():
-        before = {part["name"]: part for part in found(tree.baseline).get(kind, [])} if tree.baseline is not tree.last else {}
-        shown = parts[:MOST_BUCKETS]
-        most = max([part.get("llm") or 0.0 for part in [*shown, *before.values()]] + [1.0])
-        rows = [_bucket(part, before.get(part["name"]), most) for part in shown]
-        more = note("and more", count=len(parts) - len(shown)) if len(parts) > len(shown) else ""
-        heading = tr(f"bucket {kind}") if kind in KINDS else words(kind)
-        caption = f"<figcaption><b>{heading}</b><span>{tr(title)}</span></figcaption>"
-        listed = table(["", "", "%", tr("utterances")], rows, {1: "bars"}, "buckets")
-        yield f"<figure class='card'>{caption}{listed}{more}</figure>"
-
-
-KINDS = ("duration", "snr_db", "loss_rate", "profile", "speaker")
-
-
-def _bucket(part: Fields, before: Fields | None, most: float) -> list[str]:
-    bars = [_bar((before or {}).get("llm"), most, "pale"), _bar(part.get("llm"), most, "")]
-    rate = part.get("llm")
-    return [words(part["name"]), "".join(bars), "n/a" if rate is None else f"{rate:.1f}", count(part["utterances"])]
-
-
-def _bar(rate: float | None, most: float, look: str) -> str:
-    return "" if rate is None else f"<span class='share {look}' style='width:{100 * rate / most:.1f}%'></span>"

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 from data.page_parts import words
 from local.experiment import STAGE_FILES
-from local.gates import NEXT_STEPS, Verdict, verdicts
+from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
 from local.report.load import CALLS, GUARD, Stage, Tree
-from local.report.words import ADVICE_ZH, both, note, tr
+from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
 
-GUARD_TIMES, GUARD_POINTS = 1.5, 2.0  # what the wideband CER may become of the baseline's: the greater of the two
 GOOD, BAD, OPEN = ("✓", "good"), ("✗", "bad"), ("–", "soft")
 
 
@@ -35,15 +34,10 @@ def _sentence(tree: Tree) -> str:
 
 def _price(tree: Tree) -> str:
     """Said at once, where the wideband speech has paid for it."""
-    base, found = (rate(stage, GUARD, "llm", "cer") for stage in (tree.baseline, tree.last))
-    if base is None or found is None or found <= guard_bound(base):
-        return ""
-    return tr("price", "p", "verdict bad", before=one_digit(base), after=one_digit(found))
-
-
-def guard_bound(base: float) -> float:
-    """What the wideband CER may become, in percent."""
-    return max(GUARD_TIMES * base, base + GUARD_POINTS)
+    for verdict in _guards(tree):
+        if tree.last and verdict.stage == tree.last.name and not verdict.met:
+            return tr("price", "p", "verdict bad", before=one_digit(verdict.before), after=one_digit(verdict.found))
+    return ""
 
 
 def _figures(tree: Tree) -> str:
@@ -70,8 +64,8 @@ def rate(stage: Stage | None, name: str, branch: str, measure: str) -> float | N
     return (score.get("keywords") or {}).get("kwer") if measure == "kwer" else score.get(measure)
 
 
-def one_digit(value: float) -> str:
-    return f"{value:.1f}"
+def one_digit(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.1f}"
 
 
 # --- gates and guard -------------------------------------------------------------------------------------
@@ -93,8 +87,8 @@ def _gate(verdict: Verdict) -> str:
     advice = ""
     if verdict.met is False:
         place = (verdict.measure, verdict.stage)
-        file = f" <code>{words(STAGE_FILES[verdict.stage])}</code>"
-        advice = _advice(NEXT_STEPS.get(place, f"see {verdict.measure} in train.log"), ADVICE_ZH.get(place, ""), file)
+        english = NEXT_STEPS.get(place, f"see {verdict.measure} in train.log")
+        advice = _advice(english, NEXT_STEPS_ZH.get(place, english), _file(verdict.stage))
     return line(mark, f"<b>{tr(f'stage {verdict.stage}')}</b> {_said(verdict)}", advice)
 
 
@@ -108,8 +102,12 @@ def _said(verdict: Verdict) -> str:
     return tr("gate rate", measure=verdict.measure.upper(), found=f"{verdict.found:.2f}", wanted=f"{verdict.wanted:g}")
 
 
-def _advice(english: str, chinese: str, file: str = "") -> str:
-    said = both(*(re.sub("`(.+?)`", r"<code>\1</code>", words(text)) for text in (english, chinese or english)))
+def _file(stage: str) -> str:
+    return f" <code>{words(STAGE_FILES[stage])}</code>"
+
+
+def _advice(english: str, chinese: str, file: str) -> str:
+    said = both(*(re.sub("`(.+?)`", r"<code>\1</code>", words(text)) for text in (english, chinese)))
     return f"<p class='findings'>{tr('try')}{said}{file}</p>"
 
 
@@ -119,20 +117,17 @@ def line(mark: tuple[str, str], html: str, more: str = "") -> str:
     return f"<li><p><span class='mark {look}'>{sign}</span>{html}</p>{more}</li>"
 
 
+def _guards(tree: Tree) -> Iterator[Verdict]:
+    return guard_verdicts({name: stage.results for name, stage in tree.scored.items()})
+
+
 def _guard(tree: Tree) -> Iterator[str]:
     """Each stage's wideband CER against the bound that the baseline sets."""
-    base = rate(tree.baseline, GUARD, "llm", "cer")
-    if base is None:
-        return
-    for name, stage in tree.scored.items():
-        found = rate(stage, GUARD, "llm", "cer")
-        if name == "baseline" or found is None:
-            continue
-        bound = guard_bound(base)
-        kept = found <= bound
-        said = tr("guard kept" if kept else "guard lost", stage=name, found=f"{found:.2f}", bound=f"{bound:.2f}")
-        advice = "" if kept else f"<p class='findings'>{tr('try')}{tr('guard advice')}</p>"
-        yield line(GOOD if kept else BAD, said, advice)
+    for verdict in _guards(tree):
+        said = tr("guard kept" if verdict.met else "guard lost", stage=verdict.stage, found=f"{verdict.found:.2f}",
+                  before=f"{verdict.before:.2f}", bound=f"{verdict.wanted:.2f}")  # fmt: skip
+        advice = "" if verdict.met else _advice(GUARD_STEPS, GUARD_STEPS_ZH, _file(verdict.stage))
+        yield line(GOOD if verdict.met else BAD, said, advice)
 
 
 def _few_keywords(tree: Tree) -> Iterator[str]:

@@ -58,16 +58,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "missed": ("missed", "未达到"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
-        "Wideband speech, {stage}: CER {found} %, the guard’s bound is {bound} %",
-        "宽带语音，{stage}：CER {found} %，守护上限是 {bound} %",
+        "Guard, {stage}: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
+        "守护，{stage}：宽带语音 CER {before} → {found} %，要求不超过 {bound} %",
     ),
     "guard lost": (
-        "Wideband speech, {stage}: CER {found} %, above the guard’s bound of {bound} %: what the calls gain is paid for here",
-        "宽带语音，{stage}：CER {found} %，超过守护上限 {bound} %：通话上的进步是用这里的退步换来的",
-    ),
-    "guard advice": (
-        "raise dataset_conf.replay_share, so that general speech is replayed beside the calls",
-        "提高 dataset_conf.replay_share，让训练同时重放通用语音",
+        "Guard, {stage}: CER on wideband speech {before} → {found} %, above the {bound} % that a stage may cost there",
+        "守护，{stage}：宽带语音 CER {before} → {found} %，超过允许的 {bound} %",
     ),
     "normalisers differ": (
         "The stages were scored by different normalisers ({names}): do not compare them, score them again",
@@ -188,6 +184,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "LLM 的 CER（百分比）。浅色是基线，深色是{stage}。",
     ),
     "no buckets": ("These results have no scores by kind of speech.", "这些结果没有分组评分。"),
+    "below": ("below {edge}", "低于 {edge}"),
+    "and above": ("{edge} and more", "{edge} 及以上"),
+    "no loss": ("none", "无"),
     "bucket duration": ("duration", "时长"),
     "bucket snr_db": ("SNR drawn, dB", "信噪比，dB"),
     "bucket loss_rate": ("frames lost, drawn", "丢帧率"),
@@ -238,7 +237,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "value": ("value", "值"),
 }
 
-ADVICE_ZH = {  # local.gates.NEXT_STEPS
+NEXT_STEPS_ZH = {  # as local.gates has them in English
     ("loss", "1"): "如果 train.log 里开发集损失仍在下降，提高 train_conf.max_epoch 或 optim_conf.lr",
     ("loss", "2"): "提高 train_conf.max_epoch 或 optim_conf.lr；阶段 1 的 CTC 损失会让这里可降的变少",
     ("cer", "1"): "模拟更多小时和说话人，让信道更接近真实通话；阶段 3 还会继续适应",
@@ -246,6 +245,7 @@ ADVICE_ZH = {  # local.gates.NEXT_STEPS
     ("cer", "3"): "标注更多通话，或提高 lora_conf.r 或 optim_conf.lr",
     ("kwer", "3"): "标注更多含有漏识关键词的通话：results.json 的 `rows` 列出了它们",
 }
+GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或 train_conf.max_epoch"
 LANGUAGES = ("en", "zh")
 
 
