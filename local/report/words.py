@@ -28,7 +28,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "before": ("{rate} % before", "之前 {rate} %"),
     "language": ("中文", "English"),
     "theme": ("Light / dark", "浅色 / 深色"),
-    "sections": ("Sections", "目录"),
     # stages
     "stage baseline": ("baseline", "基线"),
     "stage 1": ("stage 1", "阶段 1"),
@@ -54,8 +53,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
-    "met": ("met", "达到"),
-    "missed": ("missed", "未达到"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
         "Guard, {stage}: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
