@@ -21,12 +21,14 @@ from report_tree import HOSTILE, TEXTS, make_tree
 
 from data import report_page
 from data.errors import UserError
+from data.manifest import write_rows
 from local.gates import NEXT_STEPS
 from local.report import page as report
 from local.report.__main__ import main
 from local.report.curves import MOST_POINTS, thinned
 from local.report.errors import aligned
-from local.report.load import load
+from local.report.load import load, read_lines
+from local.report.scores import _difference
 from local.report.sounds import mu_law_wav
 from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
 
@@ -89,6 +91,16 @@ def test_the_table_has_rates_with_intervals_and_paired_differences(page):
     assert re.search(r"against the baseline, LLM – (−\d+\.\d\d −\d+\.\d\d … −\d+\.\d\d ){3}", told)
     assert "KWER, true words and others listed 25.00" in told and "false alarms an hour, LLM 12.50" in told
     assert "CER outside keywords n/a" in told
+
+
+@pytest.mark.parametrize("change", [{"key": "other"}, {"ref": "我要退钱"}, {"ctc": None}])
+def test_stages_that_heard_something_else_have_no_difference(tmp_path, change):
+    root = make_tree(tmp_path / "out", ("baseline", "1"))
+    path = root / "exp" / "8k_telephone" / "stage1_encoder" / "decode" / "calls_test.jsonl"
+    first, *others = read_lines(path)
+    write_rows(path, [{name: value for name, value in (first | change).items() if value is not None}, *others])
+    (stage,) = [stage for name, stage in load(root).stages.items() if name == "1"]
+    assert _difference(load(root), "ctc")(stage) is None
 
 
 def test_what_is_confused_is_counted_by_character(page):

@@ -25,7 +25,8 @@ def _cards(tree: Tree, name: str, title: str) -> Iterator[str]:
     for kind, parts in _parts(tree.last, name).items():
         heading = tr(f"bucket {kind}") if f"bucket {kind}" in WORDS else words(kind)
         caption = f"<figcaption><b>{heading}</b><span>{tr(title)}</span></figcaption>"
-        yield f"<figure class='card'>{caption}{_listed(parts, earlier.get(kind, []))}</figure>"
+        warning = tr("speakers chosen", "p", "soft small") if kind == "speaker" else ""
+        yield f"<figure class='card'>{caption}{_listed(parts, earlier.get(kind, []))}{warning}</figure>"
 
 
 def _parts(stage: Stage | None, name: str) -> dict[str, list[Fields]]:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from data.page_parts import count, words
-from data.text import normalise, units
 from local.alignment import align
-from local.report.load import CALLS, Fields, Tree
+from local.report.load import CALLS, Fields, Tree, scored
 from local.report.sounds import LONGEST, paths_of, telephone_sound
 from local.report.words import note, tr
 
@@ -27,7 +26,7 @@ class Heard:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        return align(*(units(normalise(self.line[side])) for side in ("ref", "llm")))
+        return align(scored(self.line["ref"]), scored(self.line["llm"]))
 
     @cached_property
     def wrong(self) -> list[Pair]:

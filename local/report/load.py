@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
+from data.text import normalise, units
 from local.compare import read_decoded
 from local.experiment import STAGE_FOLDERS, TOP, read_memory
 
@@ -47,6 +48,7 @@ class Stage:
         """Its config.yaml, as text."""
         return _text(self.folder / "config.yaml")
 
+    @cache  # noqa: B019  the few stages of one report live as long as it is made
     def decoded(self, name: str) -> dict[str, Fields]:
         """The decoded lines of a set by key; none where it was not decoded."""
         there = (self.folder / "decode" / f"{name}.jsonl").is_file()
@@ -133,6 +135,12 @@ def read_lines(path: Path) -> Iterator[Fields]:
                 yield json.loads(line)
             except ValueError as error:
                 raise UserError(f"{path}:{number}: is not JSON ({error}); mend or delete the line") from None
+
+
+@cache
+def scored(text: str) -> list[str]:
+    """The units of a text as scores compare them; a reference is compared with the texts of every stage."""
+    return units(normalise(text))
 
 
 def found_file(named: str) -> Path:

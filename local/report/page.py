@@ -64,5 +64,5 @@ def body(tree: Tree) -> str:
 
 def _buttons() -> str:
     """Hidden where there is no script: then they would do nothing."""
-    language = f"<button id='language'>{both(*WORDS['language'])}</button>"
+    language = f"<button id='language'>{both(WORDS['language'])}</button>"
     return f"<div class='buttons' hidden>{language}<button id='theme'>{tr('theme')}</button></div>"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from data.errors import UserError
 from data.page_parts import count, words
+from local.alignment import EditCounts, count_edits
 from local.bootstrap import difference_interval
-from local.compare import edits_of, paired
-from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
+from local.compare import call_of
+from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, scored
 from local.report.words import WORDS, both, note, tr
 
 NOTHING = "–"  # where there is nothing to measure
@@ -46,7 +46,7 @@ def _missing(missing: dict[str, list[str]]) -> str:
     for place, (comma, semicolon, end) in enumerate(((", ", "; ", "."), ("、", "；", "。"))):
         parts = [f"{WORDS[group][place]}: {comma.join(WORDS[key][place] for key in keys)}" for group, keys in missing.items()]
         texts.append(words(WORDS["not in"][place] + semicolon.join(parts) + end))
-    return both(*texts, tag="p", look="soft small")
+    return both(texts, "p", "soft small")
 
 
 def _size(tree: Tree) -> str:
@@ -86,6 +86,7 @@ def groups(tree: Tree) -> dict[str, list[Row]]:
         "group hotwords": [
             _kwer("kwer hotwords", "hotwords"),
             _cer("cer hotwords", CALLS, "hotwords"),
+            Row("alarms distractors", lambda stage: _count(keywords_of(stage, "distractors"), "false_alarms")),
             _kwer("kwer distractors", "distractors"),
             _cer("cer distractors", CALLS, "distractors"),
         ],
@@ -154,22 +155,25 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
     def cell(stage: Stage) -> Cell:
         if stage is tree.baseline:
             return NOTHING
-        if tree.baseline is None or not (_has(stage, branch) and _has(tree.baseline, branch)):
+        now, before = stage.decoded(CALLS), tree.baseline.decoded(CALLS) if tree.baseline else {}
+        if not _comparable(now, before, branch):
             return None
-        try:
-            groups, now, before = zip(*paired(stage.folder, tree.baseline.folder, CALLS), strict=True)
-            found = difference_interval(*([edits_of(line, branch) for line in side] for side in (now, before)), groups)
-        except (UserError, ValueError):  # other utterances, or not one character
-            return None
+        here, there = ([_edits(lines[key], branch) for key in now] for lines in (now, before))
+        found = difference_interval(here, there, [call_of(line) for line in now.values()])
         return f"{signed(found.value)}{_interval([found.low, found.high])}"
 
     return cell
 
 
-def _has(stage: Stage, branch: str) -> bool:
-    """Whether the calls were decoded, by this branch too: a model may have no CTC."""
-    lines = stage.decoded(CALLS).values()
-    return bool(lines) and all(branch in line for line in lines)
+def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) -> bool:
+    """Whether both have texts of this branch (a model may have no CTC) for the same utterances, and something was said."""
+    alike = now.keys() == before.keys() and all(line["ref"] == before[key]["ref"] for key, line in now.items())
+    known = all(branch in line for lines in (now, before) for line in lines.values())
+    return alike and known and any(scored(line["ref"]) for line in now.values())
+
+
+def _edits(line: Fields, branch: str) -> EditCounts:
+    return count_edits(scored(line["ref"]), scored(line[branch]))
 
 
 def _rate(fields: Fields, name: str) -> Cell:

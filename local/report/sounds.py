@@ -74,9 +74,14 @@ def _pair(row: Fields, before: str, after: str) -> str:
     sounds = "".join(sound(f"<b>{tr(title)}</b>", excerpt, shown) for title, excerpt in excerpts)
     if not sounds:
         return ""
-    about = " · ".join(words(fact) for fact in [row["key"], *listening.drawn(row.get("channel"))])
+    about = " · ".join([words(row["key"]), *map(_fact, listening.drawn(row.get("channel")))])
     said = f"<p class='said' lang='zh'>{words(target(row['messages']))}</p>"
     return f"<article class='card pair'>{said}<p class='soft'>{about}</p><div class='sounds'>{sounds}</div></article>"
+
+
+def _fact(drawn: str) -> str:
+    lost = drawn.removeprefix("frames lost: ")
+    return words(drawn) if lost == drawn else tr("frames lost", count=lost)
 
 
 def paths_of(tree: Tree) -> dict[str, str]:

@@ -107,7 +107,7 @@ def _file(stage: str) -> str:
 
 
 def _advice(english: str, chinese: str, file: str) -> str:
-    said = both(*(re.sub("`(.+?)`", r"<code>\1</code>", words(text)) for text in (english, chinese)))
+    said = both([re.sub("`(.+?)`", r"<code>\1</code>", words(text)) for text in (english, chinese)])
     return f"<p class='findings'>{tr('try')}{said}{file}</p>"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from data.page_parts import words as safe
 
 WORDS: dict[str, tuple[str, str]] = {
@@ -101,6 +103,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "outside": ("CER outside keywords", "关键词外 CER"),
     "kwer hotwords": ("KWER, true words and others listed", "KWER，列表含真实词与其他词"),
     "cer hotwords": ("CER, the same list", "CER，同一列表"),
+    "alarms distractors": ("listed words heard that nobody said", "列表中的词，没有说却被识别"),
     "kwer distractors": ("KWER, none of the listed words is said", "KWER，列表中的词都没有说"),
     "cer distractors": ("CER, none of the listed words is said", "CER，列表中的词都没有说"),
     "sub": ("substitutions", "替换"),
@@ -135,6 +138,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "随机选出的句子，每次都相同，每句最多 {seconds} 秒。",
     ),
     "no sounds": ("The recordings are no longer where the rows name them.", "录音已经不在数据所写的位置。"),
+    "frames lost": ("frames lost: {count}", "丢失帧数：{count}"),
     "clean": ("Before the channel", "经过信道之前"),
     "telephone": ("After: as in training", "之后：训练时的样子"),
     "call file": ("A real call, as it was recorded", "真实通话，原始录音"),
@@ -190,6 +194,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "bucket profile": ("call profile", "通话类型"),
     "bucket speaker": ("speaker", "说话人"),
     "utterances": ("utterances", "条数"),
+    "speakers chosen": (
+        "The worst and the best of those with enough speech; among many the extremes are partly luck.",
+        "语音足够多的说话人中最差和最好的；人数多时，极端值有运气成分。",
+    ),
     "and more": ("… and {count} more", "……另有 {count} 项"),
     # data
     "data": ("Data", "数据"),
@@ -246,9 +254,9 @@ GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或
 LANGUAGES = ("en", "zh")
 
 
-def both(english: str, chinese: str, tag: str = "span", look: str = "", more: str = "") -> str:
-    """HTML in both languages, of which the page shows one."""
-    pairs = zip(LANGUAGES, (english, chinese), strict=True)
+def both(texts: Sequence[str], tag: str = "span", look: str = "", more: str = "") -> str:
+    """HTML in both languages, of which the page shows one. `look` is a class, `more` further attributes."""
+    pairs = zip(LANGUAGES, texts, strict=True)
     return "".join(f"<{tag} class='{f'{code} {look}'.strip()}' lang='{code}'{more}>{text}</{tag}>" for code, text in pairs)
 
 
@@ -258,9 +266,9 @@ def tr(key: str, tag: str = "span", look: str = "", more: str = "", **values: ob
     for place, form in enumerate(WORDS[key]):
         shown = {name: WORDS[f"stage {value}"][place] if name == "stage" else safe(value) for name, value in values.items()}
         texts.append(safe(form).format(**shown).replace(" %", "&nbsp;%"))
-    return both(*texts, tag=tag, look=look, more=more)
+    return both(texts, tag, look, more)
 
 
-def note(key: str, **values: object) -> str:
+def note(key: str, **values: str | int) -> str:
     """A soft line under a heading, or in the place of what is not there."""
-    return tr(key, "p", "soft", **values)
+    return tr(key, tag="p", look="soft", more="", **values)
