@@ -85,7 +85,7 @@ def _excerpt(path: Path, start: float, end: float | None, channel: int | None) -
         samples = read_wideband(path, start, last, channel)
     except AudioError:
         return None
-    sound, picture = _uri("audio/wav", _wav(samples)), _uri("image/png", spectrogram_png(samples))
+    sound, picture = data_uri("audio/wav", _wav(samples)), data_uri("image/png", spectrogram_png(samples))
     return Excerpt(sound, picture, len(samples) / RATE)
 
 
@@ -129,5 +129,17 @@ def _png_chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def _uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """What a page holds instead of a file."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def drawn(channel: Any) -> list[str]:
+    """What the call of a row drew, in words; nothing where there was none."""
+    if not isinstance(channel, dict):
+        return []
+    forms = (("level_dbov", "{} dBov"), ("snr_db", "SNR {} dB"), ("lost", "frames lost: {}"), ("upsampler", "{}"))
+    legs = channel.get("legs")
+    named = [str(channel.get("profile", "")), " → ".join(map(str, legs)) if isinstance(legs, list) else ""]
+    facts = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel)
+    return [*filter(None, named), *facts]

@@ -5,17 +5,16 @@ It holds no script and asks for nothing: pictures and sounds stand in it, and it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data import listening
 from data import prompt as prompts
-from data.corpus_report import MEASURES, TOP_REASONS, Measure, printable
+from data.corpus_report import MEASURES, TOP_REASONS, Measure
 from data.files import write_text
 from data.histogram_svg import figure, histogram
-from data.listening import Excerpt
+from data.page_parts import count, hours, sound, table, words
 
 Figures = dict[str, Any]
 Row = dict[str, Any]
@@ -129,7 +128,7 @@ def _splits(files: dict[str, Figures]) -> str:
         amounts = [count(figures["utterances"]), hours(figures)]
         amounts += [count(figures[name]) if figures[name] else "–" for name in ("speakers", "calls", "characters")]
         rows.append([words(Path(path).stem), *amounts, count(rejected)])
-    return "<h3>Splits</h3>" + _table(["split", *names], rows)
+    return "<h3>Splits</h3>" + table(["split", *names], rows)
 
 
 def _histograms(measures: Figures) -> str:
@@ -151,24 +150,15 @@ def _shares(title: str, column: str, counts: dict[str, int]) -> str:
     for name, number in list(counts.items())[:SHOWN]:
         bar = f"<span class='share' style='width:{100 * number / max(counts.values()):.1f}%'></span>"
         rows.append([words(name), count(number), f"{number / total:.1%}", bar])
-    table = _table([column, "utterances", "share", ""], rows, classes={3: "shares"})
-    return f"<h3>{title}</h3>{table}"
+    shown = table([column, "utterances", "share", ""], rows, classes={3: "shares"})
+    return f"<h3>{title}</h3>{shown}"
 
 
 def _rejects(rejected: Sequence[Figures]) -> str:
     if not rejected:
         return ""
     rows = [[words(reject["reason"]), count(reject["count"]), words(reject["example"])] for reject in rejected[:TOP_REASONS]]
-    return "<h3>Left out, by reason</h3>" + _table(["reason", "lines", "the first"], rows, classes={2: "words"})
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], classes: dict[int, str] | None = None) -> str:
-    """A table of cells that are HTML already; the first column holds words, the others figures."""
-    kinds = [f" class='{(classes or {})[n]}'" if n in (classes or {}) else "" for n in range(len(titles))]
-    head = "".join(f"<th{kind}>{title}</th>" for kind, title in zip(kinds, titles, strict=True))
-    lines = ("".join(f"<td{kind}>{cell}</td>" for kind, cell in zip(kinds, row, strict=True)) for row in rows)
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return "<h3>Left out, by reason</h3>" + table(["reason", "lines", "the first"], rows, classes={2: "words"})
 
 
 # --- sounds ----------------------------------------------------------------------------------------------
@@ -182,49 +172,14 @@ def _samples(rows: Sequence[tuple[str, Row]]) -> str:
 
 def _sample(split: str, row: Row) -> str:
     before, after = listening.before(row), listening.after(row)
-    sounds = _sound("Before the channel", before) + _sound("As in training" if before is None else "After", after)
+    sounds = sound("Before the channel", before) + sound("As in training" if before is None else "After", after)
     if not sounds:
         return ""
     text = prompts.target(row["messages"])
     said = f"<p class='said' lang='zh'>{words(text)}</p>" if text else "<p class='said soft'>without speech</p>"
-    about = " · ".join(words(fact) for fact in [split, row["key"], *_drawn(row.get("channel"))])
+    about = " · ".join(words(fact) for fact in [split, row["key"], *listening.drawn(row.get("channel"))])
     pair = "" if before is None else " pair"
     return f"<article class='card{pair}'>{said}<p class='soft'>{about}</p><div class='sounds'>{sounds}</div></article>"
-
-
-def _sound(title: str, excerpt: Excerpt | None) -> str:
-    if excerpt is None:
-        return ""
-    caption = f"<figcaption>{title}<span>{excerpt.seconds:.1f} s, 0–8 kHz</span></figcaption>"
-    picture = f"<img src='{excerpt.picture}' alt='spectrogram'>"
-    return f"<figure>{caption}{picture}<audio controls preload='metadata' src='{excerpt.sound}'></audio></figure>"
-
-
-def _drawn(channel: Any) -> list[str]:
-    """What the call of a row drew, in words; nothing where there was none."""
-    if not isinstance(channel, dict):
-        return []
-    forms = (("level_dbov", "{} dBov"), ("snr_db", "SNR {} dB"), ("lost", "frames lost: {}"), ("upsampler", "{}"))
-    legs = channel.get("legs")
-    named = [str(channel.get("profile", "")), " → ".join(map(str, legs)) if isinstance(legs, list) else ""]
-    drawn = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel)
-    return [*filter(None, named), *drawn]
-
-
-# --- words and figures -----------------------------------------------------------------------------------
-
-
-def words(text: str) -> str:
-    """Any text, safe between tags and in attributes."""
-    return escape(printable(str(text)))
-
-
-def count(number: int) -> str:
-    return f"{number:,}"
-
-
-def hours(figures: Figures) -> str:
-    return f"{figures['hours']:,.{2 if figures['hours'] < 100 else 0}f}"
 
 
 def _short(path: str) -> str:

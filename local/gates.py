@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from local.experiment import STAGE_FILES
 from local.keywords import too_few
@@ -18,63 +18,97 @@ NEXT_STEPS = {  # (measure, stage) -> what to try when the gate is missed
     ("cer", "3"): "label more calls, or raise lora_conf.r or optim_conf.lr",
     ("kwer", "3"): "label more calls that hold the missed keywords: `rows` in results.json names them",
 }
+GUARD_STEPS = "raise dataset_conf.replay_share, or lower optim_conf.lr or train_conf.max_epoch"
 
 
-def gate_lines(stage: str, results: dict[str, Any]) -> Iterator[str]:
-    """One line for each gate of a stage (`1`, `2`, `3`), judged on its results.json.
+class Verdict(NamedTuple):
+    """One gate of a stage: `measure` is loss, cer, kwer or guard. `met` is None where there was nothing to measure.
 
-    The dev loss, in eval mode, is that of what the stage hands on against what it started from; CER and KWER
-    are the LLM's on the calls' dev set, in percent.
+    The dev loss `name`, in eval mode, is that of what the stage hands on (`found`) against what it started from
+    (`before`), and `wanted` the share that it is to fall by; CER and KWER are the LLM's on the calls' dev set, in percent.
+    The guard is the LLM's CER on the wideband test set, `before` that of the baseline. `doubt` says why less than was wanted
+    could not be shown.
     """
+
+    stage: str
+    measure: str
+    wanted: float
+    met: bool | None
+    found: float | None
+    before: float | None = None
+    name: str = ""
+    doubt: str = ""
+
+    @property
+    def change(self) -> float | None:
+        """Of a loss, as a share."""
+        return self.found / self.before - 1 if self.before and self.found is not None else None
+
+
+def verdicts(stage: str, results: dict[str, Any]) -> Iterator[Verdict]:
+    """The gates of a stage (`1`, `2`, `3`), judged on its results.json."""
     gate = results.get("gate") or {}
     if name := gate.get("loss"):
-        yield _loss_line(stage, name, results["loss_before"][name], results["loss"][name], gate["loss_drop"])
+        before, after, wanted = results["loss_before"][name], results["loss"][name], gate["loss_drop"]
+        met = 1 - after / before >= wanted if before and after is not None else None
+        yield Verdict(stage, "loss", wanted, met, after, before, name)
     score = results["sets"].get("calls_dev", {}).get("llm", {})
     for measure, rate in (("cer", score.get("cer")), ("kwer", score.get("keywords", {}).get("kwer"))):
         if (limit := gate.get(measure)) is not None:
-            found = "n/a" if rate is None else f"{rate:.2f} %"
-            words = f"{measure.upper()} on the calls' dev set {found}, wanted below {limit:g} %"
-            if measure == "kwer" and (doubt := too_few(score.get("keywords", {}).get("total", 0), limit)):
-                words += f"; {doubt}"
-            yield _judged(stage, measure, words, None if rate is None else rate < limit)
+            doubt = too_few(score.get("keywords", {}).get("total", 0), limit) if measure == "kwer" else ""
+            yield Verdict(stage, measure, limit, None if rate is None else rate < limit, rate, doubt=doubt)
 
 
-def _loss_line(stage: str, name: str, before: float | None, after: float | None, wanted: float) -> str:
-    goal = f"wanted down by {100 * wanted:g} %"
-    if not before or after is None:
-        return _judged(stage, "loss", f"{name} loss on dev n/a, {goal}", None)
-    change = after / before - 1
-    words = f"{name} loss on dev {before:.3f} -> {after:.3f} ({100 * change:+.1f} %), {goal}"
-    return _judged(stage, "loss", words, -change >= wanted)
+def gate_lines(stage: str, results: dict[str, Any]) -> Iterator[str]:
+    """One line for each gate of a stage."""
+    for verdict in verdicts(stage, results):
+        words = _loss_words(verdict) if verdict.measure == "loss" else _rate_words(verdict)
+        yield f"- stage {stage}: {words}: {_judged(verdict)}"
 
 
-def _judged(stage: str, measure: str, words: str, met: bool | None) -> str:
-    if met is None:
-        return f"- stage {stage}: {words}: not measured"
-    if met:
-        return f"- stage {stage}: {words}: met"
-    advice = NEXT_STEPS.get((measure, stage), f"see {measure} in train.log")
-    return f"- stage {stage}: {words}: MISSED. Try: {advice} ({STAGE_FILES[stage]})"
+def _loss_words(verdict: Verdict) -> str:
+    goal = f"wanted down by {100 * verdict.wanted:g} %"
+    if verdict.change is None:
+        return f"{verdict.name} loss on dev n/a, {goal}"
+    fall = f"{verdict.before:.3f} -> {verdict.found:.3f} ({100 * verdict.change:+.1f} %)"
+    return f"{verdict.name} loss on dev {fall}, {goal}"
 
 
-def guard_lines(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """One line for each stage whose wideband guard was scored: whether what it gained on calls was paid for there.
+def _rate_words(verdict: Verdict) -> str:
+    found = "n/a" if verdict.found is None else f"{verdict.found:.2f} %"
+    words = f"{verdict.measure.upper()} on the calls' dev set {found}, wanted below {verdict.wanted:g} %"
+    return "; ".join(filter(None, (words, verdict.doubt)))
 
-    `stages`: results.json by stage, `baseline` among them. Its bound is max(1.5 × the baseline's CER, the baseline's + 2
-    points), by the LLM; one beyond it is flagged.
+
+def _judged(verdict: Verdict) -> str:
+    if verdict.met is None:
+        return "not measured"
+    if verdict.met:
+        return "met"
+    advice = NEXT_STEPS.get((verdict.measure, verdict.stage), f"see {verdict.measure} in train.log")
+    return f"MISSED. Try: {advice} ({STAGE_FILES[verdict.stage]})"
+
+
+def guard_verdicts(stages: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
+    """Of each stage whose wideband guard was scored. `stages`: results.json by stage, `baseline` among them.
+
+    The bound is max(1.5 × the baseline's CER, the baseline's + 2 points).
     """
     before = _cer(stages.get("baseline"), "guard")
     for stage, results in stages.items():
         rate = _cer(results, "guard")
-        if stage == "baseline" or before is None or rate is None:
-            continue
-        most = max(GUARD_FACTOR * before, before + GUARD_POINTS)
-        words = f"- stage {stage}: CER on wideband speech {before:.2f} -> {rate:.2f} %, at most {most:.2f} % wanted"
-        if rate <= most:
-            yield f"{words}: kept"
-        else:
-            yield (f"{words}: EXCEEDED{_gain(stages['baseline'], results)}. Try: raise dataset_conf.replay_share, or lower "
-                   f"optim_conf.lr or train_conf.max_epoch ({STAGE_FILES[stage]})")  # fmt: skip
+        if stage != "baseline" and before is not None and rate is not None:
+            most = max(GUARD_FACTOR * before, before + GUARD_POINTS)
+            yield Verdict(stage, "guard", most, rate <= most, rate, before)
+
+
+def guard_lines(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """One line for each of them: whether what the stage gained on calls was paid for there."""
+    for verdict in guard_verdicts(stages):
+        stage = verdict.stage
+        words = f"CER on wideband speech {verdict.before:.2f} -> {verdict.found:.2f} %, at most {verdict.wanted:.2f} % wanted"
+        judged = f"EXCEEDED{_gain(stages['baseline'], stages[stage])}. Try: {GUARD_STEPS} ({STAGE_FILES[stage]})"
+        yield f"- stage {stage}: {words}: {'kept' if verdict.met else judged}"
 
 
 def _gain(baseline: dict[str, Any], results: dict[str, Any]) -> str:

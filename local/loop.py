@@ -209,6 +209,7 @@ class Loop:
             "audio_hours_per_hour": tally.audio / tally.seconds(),
             "data_wait": tally.waited / tally.seconds(),
             "memory_gb": memory(),
+            "seconds": tally.seconds(),
         }
         skipped = f" skipped {tally.skipped}" if tally.skipped else ""
         left = (self.updates - update) * tally.seconds() / tally.steps

@@ -73,9 +73,11 @@ def read(experiment: Experiment, name: str) -> dict:
 def write(experiment: Experiment, name: str, state: Literal["begun", "finished"]) -> None:
     """Mark a stage. A finished one keeps the tables it began with: later changes were not used."""
     tables = read(experiment, name) if state == "finished" else {}
+    now = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
     mark = {
         "state": state,
-        "time": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
+        "time": now,
+        "begun": tables.get("begun", now),  # the last time that it was begun, where it was interrupted
         "work": tables.get("work") or work(experiment, name),
         "scores": tables.get("scores") or scores(experiment, name),
         "sources": tables.get("sources") or source_table(name),

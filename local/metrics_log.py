@@ -12,6 +12,7 @@ from tensorboardX import SummaryWriter
 from data.files import write_text
 
 BAD_BATCHES = "bad_batches.jsonl"
+SCORES = ".scores"  # how the event file of the scores ends
 
 
 class MetricsLog:
@@ -47,6 +48,23 @@ class MetricsLog:
     def close(self) -> None:
         self.board.close()
         self.text.close()
+
+
+def board_scores(folder: Path, stage: int, results: dict) -> None:
+    """The rates of a results.json for TensorBoard, as test/SET/BRANCH_cer and the like: one point a stage, at its number.
+
+    Scores of an earlier time go, so that no stage has two points.
+    """
+    room = folder / "tensorboard"
+    for old in room.glob(f"*{SCORES}"):
+        old.unlink()
+    with SummaryWriter(str(room), filename_suffix=SCORES) as board:
+        for name, scores in results["sets"].items():
+            for branch, score in scores.items():
+                rates = {"cer": score["cer"], "kwer": score.get("keywords", {}).get("kwer")} if "cer" in score else {}
+                for measure, rate in rates.items():
+                    if rate is not None:
+                        board.add_scalar(f"test/{name}/{branch}_{measure}", rate, stage)
 
 
 def _append(path: Path, fields: dict) -> None:

@@ -1,11 +1,15 @@
 """Losses, audio and time since the last line of the log."""
 from __future__ import annotations
 
+import json
 import resource
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import torch
+
+from local.distributed import World
 
 SECONDS_A_FRAME = 0.06
 
@@ -51,3 +55,14 @@ def memory() -> float:
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def spent(metrics: Path, world: World) -> dict[str, float | int | str]:
+    """Seconds of updates and of scoring on dev that metrics.jsonl tells of, over all runs of a stage, and on what.
+
+    What an interrupted run had done since its last save is done, and counted, once.
+    """
+    lines = map(json.loads, metrics.read_text(encoding="utf-8").splitlines())
+    seconds = sum(line.get("seconds", 0.0) for line in lines)
+    name = torch.cuda.get_device_name(world.device) if world.device.type == "cuda" else "cpu"
+    return {"seconds": round(seconds, 1), "processes": world.size, "device": name}

@@ -19,6 +19,7 @@ import dataclasses
 import json
 import logging
 import os
+import time
 
 import torch
 import yaml
@@ -37,7 +38,9 @@ from local.hotwords import lists_of
 from local.loop import Loop
 from local.metrics_log import MetricsLog, describe
 from local.nano import build
+from local.packages import installed
 from local.specaug import SpecAugment
+from local.tally import spent
 from local.watchdog import RESUMABLE, Stopped
 
 
@@ -184,12 +187,13 @@ def open_log(stage: Stage, state: resume.State | None, damage: str) -> MetricsLo
 
 def finish_epoch(stage: Stage, loop: Loop, log: MetricsLog | None, epoch: int) -> None:
     """Score on dev, tell, save. Epoch 0 is the start, before any step."""
+    began = time.monotonic()
     score = stage.score()
     stage.epochs.scores = [*stage.epochs.scores[:epoch], score.asdict() | {"rank": stage.rank(score)}]
     if log:
         name = f"epoch {epoch}/{stage.config.train_conf.max_epoch}" if epoch else "epoch 0 (start)"
         log.say(f"{name} dev {describe(score.asdict())} CER {score.cer_llm:.2f} % (LLM) {score.cer_ctc:.2f} % (CTC)")
-        log.numbers("dev", epoch, loop.update, score.asdict())
+        log.numbers("dev", epoch, loop.update, score.asdict() | {"seconds": time.monotonic() - began})
         stage.epochs.save(stage.model)
     stage.save(loop)
     if log:
@@ -219,13 +223,15 @@ def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
 
 
 def write_summary(stage: Stage, chosen: str, values: dict[str, float]) -> None:
-    """For the gates and the report: what the stage started from, what it hands on, what it trained."""
+    """For the gates and the report: what the stage started from, what it hands on, what it trained, what that took."""
     content = {
         "chosen": chosen,
         "before": stage.epochs.scores[0],
         "after": {name: value for name, value in values.items() if name != "rank"},
         "gate": dataclasses.asdict(stage.config.gate),
         "groups": stage.groups,
+        "spent": spent(stage.folder / "metrics.jsonl", stage.world),
+        "versions": {name: installed(name) for name in ("funasr", "torch", "transformers")},
     }
     write_text(stage.folder / "summary.json", json.dumps(content, indent=1))
 

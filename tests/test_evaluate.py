@@ -160,10 +160,10 @@ def test_calls_are_asked_with_the_list_and_with_distractors_as_stock_funasr_is(s
     for way in ("hotwords", "distractors"):
         lines = decoded(scored, f"calls_test_{way}")
         assert [line["key"] for line in lines] == list(plain)
-        for line, row in zip(lines, rows, strict=False):
+        for line, asked in zip(lines, rows, strict=False):
             absent = [word for word in KEYWORDS if word not in line["ref"]]
             assert line["hotwords"] == (list(KEYWORDS) if way == "hotwords" else absent)
-            answer = stock.generate(input=[audio_path(row["messages"])], hotwords=line["hotwords"])[0]
+            answer = stock.generate(input=[audio_path(asked["messages"])], hotwords=line["hotwords"])[0]
             assert line["ctc"] == plain[line["key"]]["ctc"] and (line.get("cut") or line["llm"] == answer["text"])
         found = results(scored)["sets"]["calls_test"][way]
         assert found["cer"] == pytest.approx(cer([(line["ref"], line["llm"]) for line in lines]))

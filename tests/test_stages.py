@@ -146,6 +146,15 @@ def test_a_finished_stage_whose_file_is_gone_is_made_again(experiment):
     assert decision.verdict == "continue" and "results.json is not there" in decision.reason
 
 
+def test_a_finished_mark_still_says_when_its_stage_was_begun(experiment):
+    marks.write(experiment, "1", "begun")
+    path = marks.mark_path(experiment, "1")
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"begun": "2020-01-01 00:00:00"}), encoding="utf-8")
+    marks.write(experiment, "1", "finished")
+    mark = marks.read(experiment, "1")
+    assert (mark["state"], mark["begun"]) == ("finished", "2020-01-01 00:00:00") and mark["time"] > mark["begun"]
+
+
 @pytest.mark.parametrize("state", ["begun", "finished"])
 @pytest.mark.parametrize(
     ("change", "said"),

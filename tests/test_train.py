@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,11 @@ def test_the_summary_holds_what_the_gates_need(trained):
         for name in ("llm", "ctc", "total", "cer_llm", "cer_ctc"):
             assert summary[side][name] == dev[epoch][name]
     assert summary["gate"] == yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))["gate"]
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    assert summary["spent"]["seconds"] == pytest.approx(sum(line["seconds"] for line in lines), abs=0.1)
+    assert summary["spent"]["seconds"] > 0
+    assert (summary["spent"]["processes"], summary["spent"]["device"]) == (1, "cpu")
+    assert summary["versions"]["torch"] == version("torch")
     trained_groups = {group for group, counts in summary["groups"].items() if counts["trainable"]}
     assert trained_groups == set(config(number).stage.groups)
 

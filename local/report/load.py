@@ -1,0 +1,152 @@
+"""What an output folder holds of an experiment: whatever is there, in the results' form of today or an older one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from data.errors import UserError
+from data.text import normalise, units
+from local.compare import read_decoded
+from local.experiment import STAGE_FOLDERS, TOP, read_memory
+
+Fields = dict[str, Any]
+HOME = Path("exp", "8k_telephone")
+CONTROL = Path("exp", "controls", "stage1_clean")
+CALLS, TELEPHONE, GUARD = "calls_test", "telephone_test", "guard"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One scored folder: `name` is baseline, 1, 2, 3 or control. What is missing is empty."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def results(self) -> Fields:
+        return read_json(self.folder / "results.json")
+
+    @cached_property
+    def summary(self) -> Fields:
+        return read_json(self.folder / "summary.json")
+
+    @cached_property
+    def mark(self) -> Fields:
+        return read_json(self.folder / ".stage.json")
+
+    @cached_property
+    def metrics(self) -> list[Fields]:
+        return list(read_lines(self.folder / "metrics.jsonl"))
+
+    @cached_property
+    def settings(self) -> str:
+        """Its config.yaml, as text."""
+        return _text(self.folder / "config.yaml")
+
+    @cache  # noqa: B019  the few stages of one report live as long as it is made
+    def decoded(self, name: str) -> dict[str, Fields]:
+        """The decoded lines of a set by key; none where it was not decoded."""
+        there = (self.folder / "decode" / f"{name}.jsonl").is_file()
+        return read_decoded(self.folder, name) if there else {}
+
+    def score(self, name: str, branch: str) -> Fields:
+        """One SCORE of results.json."""
+        return self.results.get("sets", {}).get(name, {}).get(branch) or {}
+
+
+@dataclass(frozen=True)
+class Tree:
+    """An output folder."""
+
+    root: Path
+    stages: dict[str, Stage]  # those that were begun, in order
+    control: Stage
+
+    @cached_property
+    def data(self) -> Fields:
+        """Stage 0's figures."""
+        return read_json(self.root / "data" / "report.json")
+
+    @cached_property
+    def data_mark(self) -> Fields:
+        return read_json(self.root / "data" / ".stage.json")
+
+    @cached_property
+    def memory(self) -> Fields:
+        """Its configuration, and the variables that were given."""
+        return read_memory(self.root)
+
+    @property
+    def page(self) -> Path:
+        return self.root / HOME / "report.html"
+
+    @cached_property
+    def scored(self) -> dict[str, Stage]:
+        return {name: stage for name, stage in self.stages.items() if stage.results.get("sets")}
+
+    @property
+    def baseline(self) -> Stage | None:
+        return self.scored.get("baseline")
+
+    @property
+    def last(self) -> Stage | None:
+        """The newest stage that was scored; the baseline where it is the only one."""
+        return next(reversed(self.scored.values()), None)
+
+    def rows(self, name: str) -> Iterator[Fields]:
+        """Rows of a set that stage 0 made, such as `real_8k_telephone/test`."""
+        return read_lines(self.root / "data" / f"{name}.jsonl")
+
+
+def load(folder: Path) -> Tree:
+    """The experiment in an output folder, or in the `exp/8k_telephone` of one. Raises UserError where there is none."""
+    folder = folder.resolve()
+    for root in (folder, folder.parent, folder.parent.parent):
+        if (root / HOME).is_dir():
+            stages = {name: Stage(name, root / HOME / room) for name, room in STAGE_FOLDERS.items()}
+            begun = {name: stage for name, stage in stages.items() if stage.folder.is_dir()}
+            return Tree(root, begun, Stage("control", root / CONTROL))
+    raise UserError(f"{folder}: holds no {HOME}; name an output folder, such as exp_output")
+
+
+def read_json(path: Path) -> Fields:
+    """A JSON object; empty where there is no file. Raises UserError when it is damaged."""
+    try:
+        found = json.loads(_text(path) or "{}")
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}): delete it and run its stage again") from None
+    return found
+
+
+def read_lines(path: Path) -> Iterator[Fields]:
+    """JSON lines; none where there is no file. A last line that is still being written is not told."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise UserError(f"{path}:{number}: is not JSON ({error}); mend or delete the line") from None
+
+
+@cache
+def scored(text: str) -> list[str]:
+    """The units of a text as scores compare them; a reference is compared with the texts of every stage."""
+    return units(normalise(text))
+
+
+def found_file(named: str) -> Path:
+    """A path as a row names it: relative ones count from the folder of the recipe."""
+    return TOP / named
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

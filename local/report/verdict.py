@@ -1,0 +1,147 @@
+"""What came of it: a line, a few figures, every gate with what to try next, the guard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from data.page_parts import words
+from local.experiment import STAGE_FILES
+from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
+from local.report.load import CALLS, GUARD, Stage, Tree
+from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
+
+GOOD, BAD, OPEN = ("✓", "good"), ("✗", "bad"), ("–", "soft")
+
+
+def header(tree: Tree) -> str:
+    """Title, the one sentence, and the figures that it rests on."""
+    config = tree.memory.get("config", "8k_telephone")
+    about = note("tells of", config=config, stage=tree.last.name) if tree.last else ""
+    return f"<header>\n{tr('title', 'h1')}\n{about}\n{_sentence(tree)}\n{_figures(tree)}\n</header>"
+
+
+def _sentence(tree: Tree) -> str:
+    rates = [stage.score(CALLS, "llm").get("cer") if stage else None for stage in (tree.baseline, tree.last)]
+    before, after = rates
+    if before is None:
+        return tr("nothing scored", "p", "verdict")
+    if tree.last is tree.baseline or after is None:
+        return tr("only baseline", "p", "verdict", before=one_digit(before))
+    key, look = ("gain", "verdict good") if after < before else ("no gain", "verdict bad")
+    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + _price(tree)
+
+
+def _price(tree: Tree) -> str:
+    """Said at once, where the wideband speech has paid for it."""
+    for verdict in _guards(tree):
+        if tree.last and verdict.stage == tree.last.name and not verdict.met:
+            return tr("price", "p", "verdict bad", before=one_digit(verdict.before), after=one_digit(verdict.found))
+    return ""
+
+
+def _figures(tree: Tree) -> str:
+    shown = [
+        ("group calls", "cer llm", CALLS, "llm", "cer"),
+        ("group calls", "cer ctc", CALLS, "ctc", "cer"),
+        ("group calls", "kwer", CALLS, "llm", "kwer"),
+        ("group guard", "cer llm", GUARD, "llm", "cer"),
+    ]
+    parts = []
+    for group, key, name, branch, measure in shown:
+        after = rate(tree.last, name, branch, measure)
+        before = rate(tree.baseline, name, branch, measure)
+        if after is not None:
+            earlier = tr("before", rate=one_digit(before)) if before is not None and tree.last is not tree.baseline else ""
+            label = f"{tr(key)}<small>{tr(group)}</small>"
+            parts.append(f"<div><dt>{label}</dt><dd>{one_digit(after)}<i>%</i><small>{earlier}</small></dd></div>")
+    return f"<dl class='figures'>{''.join(parts)}</dl>" if parts else ""
+
+
+def rate(stage: Stage | None, name: str, branch: str, measure: str) -> float | None:
+    """CER, or KWER, of a set; None where it was not measured."""
+    score = stage.score(name, branch) if stage else {}
+    return (score.get("keywords") or {}).get("kwer") if measure == "kwer" else score.get(measure)
+
+
+def one_digit(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.1f}"
+
+
+# --- gates and guard -------------------------------------------------------------------------------------
+
+
+def judged(tree: Tree) -> str:
+    """How many gates are met, then each of them, the guard, and what speaks against comparing."""
+    found = [verdict for stage in tree.scored.values() for verdict in verdicts(stage.name, stage.results)]
+    met = sum(verdict.met is True for verdict in found)
+    look = "verdict good" if met == len(found) else "verdict"
+    key = "no gates" if not found else "all met" if met == len(found) else "some met"
+    lines = [*map(_gate, found), *_guard(tree), *_few_keywords(tree), *_normalisers(tree)]
+    listed = f"<ul class='checks'>{''.join(lines)}</ul>" if lines else ""
+    return f"{tr(key, 'p', look, met=met, count=len(found))}\n{note('gates explained')}\n{listed}"
+
+
+def _gate(verdict: Verdict) -> str:
+    mark = OPEN if verdict.met is None else GOOD if verdict.met else BAD
+    advice = ""
+    if verdict.met is False:
+        place = (verdict.measure, verdict.stage)
+        english = NEXT_STEPS.get(place, f"see {verdict.measure} in train.log")
+        advice = _advice(english, NEXT_STEPS_ZH.get(place, english), _file(verdict.stage))
+    return line(mark, f"<b>{tr(f'stage {verdict.stage}')}</b> {_said(verdict)}", advice)
+
+
+def _said(verdict: Verdict) -> str:
+    if verdict.met is None or verdict.found is None:
+        return tr("gate unmeasured", measure=verdict.measure.upper())
+    if verdict.measure == "loss" and verdict.before and verdict.change is not None:
+        change = f"{100 * verdict.change:+.1f}".replace("-", "−")
+        falls = {"before": f"{verdict.before:.3f}", "found": f"{verdict.found:.3f}", "change": change}
+        return tr("gate loss", name=verdict.name, wanted=f"{100 * verdict.wanted:g}", **falls)
+    return tr("gate rate", measure=verdict.measure.upper(), found=f"{verdict.found:.2f}", wanted=f"{verdict.wanted:g}")
+
+
+def _file(stage: str) -> str:
+    return f" <code>{words(STAGE_FILES[stage])}</code>"
+
+
+def _advice(english: str, chinese: str, file: str) -> str:
+    said = both([re.sub("`(.+?)`", r"<code>\1</code>", words(text)) for text in (english, chinese)])
+    return f"<p class='findings'>{tr('try')}{said}{file}</p>"
+
+
+def line(mark: tuple[str, str], html: str, more: str = "") -> str:
+    """One entry of a list of findings."""
+    sign, look = mark
+    return f"<li><p><span class='mark {look}'>{sign}</span>{html}</p>{more}</li>"
+
+
+def _guards(tree: Tree) -> Iterator[Verdict]:
+    return guard_verdicts({name: stage.results for name, stage in tree.scored.items()})
+
+
+def _guard(tree: Tree) -> Iterator[str]:
+    """Each stage's wideband CER against the bound that the baseline sets."""
+    for verdict in _guards(tree):
+        said = tr("guard kept" if verdict.met else "guard lost", stage=verdict.stage, found=f"{verdict.found:.2f}",
+                  before=f"{verdict.before:.2f}", bound=f"{verdict.wanted:.2f}")  # fmt: skip
+        advice = "" if verdict.met else _advice(GUARD_STEPS, GUARD_STEPS_ZH, _file(verdict.stage))
+        yield line(GOOD if verdict.met else BAD, said, advice)
+
+
+def _few_keywords(tree: Tree) -> Iterator[str]:
+    """Said where even a list without a miss would prove too little."""
+    for stage in tree.scored.values():
+        wanted = (stage.results.get("gate") or {}).get("kwer")
+        keywords = stage.score("calls_dev", "llm").get("keywords") or {}
+        least = keywords.get("least")
+        if wanted is not None and least is not None and least >= wanted:
+            figures = {"total": keywords["total"], "wanted": f"{wanted:g}", "least": one_digit(least)}
+            yield line(("!", "warn"), tr("too few keywords", **figures))
+
+
+def _normalisers(tree: Tree) -> Iterator[str]:
+    names = dict.fromkeys(stage.results.get("normaliser", "?") for stage in tree.scored.values())
+    if len(names) > 1:
+        yield line(BAD, tr("normalisers differ", names=", ".join(names)))

@@ -1,0 +1,341 @@
+"""The report tells what the folder holds, whatever is missing in it; it is opened in a browser, where there is one."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from browser import browse, examine, needs_chromium
+from made_sound import voice
+from report_tree import HOSTILE, TEXTS, make_tree
+
+from data import report_page
+from data.errors import UserError
+from data.manifest import write_rows
+from local.gates import NEXT_STEPS
+from local.report import page as report
+from local.report.__main__ import main
+from local.report.curves import MOST_POINTS, thinned
+from local.report.errors import aligned
+from local.report.load import load, read_lines
+from local.report.scores import _difference
+from local.report.sounds import mu_law_wav
+from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole experiment in today's form."""
+    return make_tree(tmp_path_factory.mktemp("report") / "out")
+
+
+@pytest.fixture(scope="module")
+def page(tree: Path) -> Path:
+    assert main([str(tree)]) == 0
+    return tree / "exp" / "8k_telephone" / "report.html"
+
+
+def written(root: Path) -> str:
+    assert main([str(root)]) == 0
+    return (root / "exp" / "8k_telephone" / "report.html").read_text(encoding="utf-8")
+
+
+def section(content: str, name: str) -> str:
+    """One section of the page, in English, without tags."""
+    inner = re.search(rf"<section id='{name}'>(.*?)</section>", content, re.DOTALL)[1]
+    return english(inner)
+
+
+def english(content: str) -> str:
+    without = re.sub(r"<(span|p|text|h2|h3) class='zh[^>]*>.*?</\1>", "", content)
+    return html.unescape(re.sub(r"<[^>]+>", " ", without)).replace("\xa0", " ")
+
+
+# --- what it tells ---------------------------------------------------------------------------------------
+
+
+def test_the_first_look_says_what_was_gained_and_what_it_cost(page):
+    first = english(page.read_text(encoding="utf-8").partition("<nav>")[0])
+    assert "10.0 % of the characters are wrong now, 40.0 % before" in first
+    assert "80.0 % of its characters are wrong now, 50.0 % before" in first  # the guard went from 50 to 80 %, at most 75 %
+
+
+def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
+    told = section(page.read_text(encoding="utf-8"), "verdict")
+    assert "5 of 9 gates are met" in told  # three losses, two of three CERs, no KWER
+    assert "total loss on dev 2.000 → 1.000 (−50.0 %), wanted down by 30 %" in told
+    assert NEXT_STEPS["cer", "1"] in told and "conf/stage1_encoder_adapt.yaml" in told
+    assert "stage 3 : CER on wideband speech 50.00 → 80.00 %, above the 75.00 %".replace(" :", ":") in told
+    assert "4 keywords are not enough to show a KWER below 5 %" in told
+
+
+def test_every_gate_has_its_advice_in_both_languages():
+    assert NEXT_STEPS.keys() == NEXT_STEPS_ZH.keys()
+
+
+def test_the_table_has_rates_with_intervals_and_paired_differences(page):
+    told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "scores"))
+    assert "CER, LLM 40.00 37.50 … 42.50 30.00 27.50 … 32.50 20.00 17.50 … 22.50 10.00 7.50 … 12.50" in told
+    assert re.search(r"against the baseline, LLM – (−\d+\.\d\d −\d+\.\d\d … −\d+\.\d\d ){3}", told)
+    assert "KWER, true words and others listed 25.00" in told and "false alarms an hour, LLM 12.50" in told
+    assert "CER outside keywords n/a" in told
+
+
+@pytest.mark.parametrize("change", [{"key": "other"}, {"ref": "我要退钱"}, {"ctc": None}])
+def test_stages_that_heard_something_else_have_no_difference(tmp_path, change):
+    root = make_tree(tmp_path / "out", ("baseline", "1"))
+    path = root / "exp" / "8k_telephone" / "stage1_encoder" / "decode" / "calls_test.jsonl"
+    first, *others = read_lines(path)
+    write_rows(path, [{name: value for name, value in (first | change).items() if value is not None}, *others])
+    (stage,) = [stage for name, stage in load(root).stages.items() if name == "1"]
+    assert _difference(load(root), "ctc")(stage) is None
+
+
+def test_what_is_confused_is_counted_by_character(page):
+    told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "confusions"))
+    assert "退 → 推 1" in told and "退 → 腿 1" in told
+    assert all(letter in told.partition("deletions 3")[2].partition("insertions")[0] for letter in "客服单")
+    assert "insertions 1 了 1" in told
+
+
+def test_the_worst_stand_first_and_those_without_an_error_not_at_all(page):
+    content = page.read_text(encoding="utf-8")
+    cards = re.findall(r"<li class='card'>(.*?)</li>", content, re.DOTALL)
+    assert [re.search(r"call\d", card)[0] for card in cards] == ["call1", "call3", "call0", "call2"]
+    assert all("<audio" in card for card in cards)
+
+
+def test_errors_are_marked_in_their_place():
+    shown = aligned([("退", "推"), ("款", None), (None, "吗"), ("好", "好")])
+    columns = re.findall(r"<span(?: class='(\w+)')?><b>(.)</b><i>(.)</i></span>", shown)
+    assert columns == [("sub", "退", "推"), ("del", "款", "·"), ("ins", "·", "吗"), ("", "好", "好")]
+
+
+def test_time_devices_and_versions_are_told(page):
+    told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "setup"))
+    assert "stage 1 2026-01-01 11:02:03 1:02:03 2:00:00 2 × GPU <b>9</b> 4.00 11.5 99" in told
+    assert "GPU hours in all: 12.00" in told and "torch 9.9" in told
+
+
+def test_data_are_summed_up_with_what_was_left_out(page):
+    told = section(page.read_text(encoding="utf-8"), "data")
+    assert re.search(r"real_8k_telephone\s+test\s+5\s", told) and HOSTILE in told
+
+
+# --- whatever is missing ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stages", [(), ("baseline",), ("baseline", "1"), ("baseline", "3"), ("3",)])
+def test_any_stage_may_be_missing(tmp_path, stages):
+    content = written(make_tree(tmp_path / "out", stages))
+    assert ("Nothing has been scored yet" in content) == (stages in ((), ("3",)))
+    assert content.count("<h2 class='en'") == 10
+
+
+def test_an_older_form_of_results_says_what_it_has_not(tmp_path):
+    content = written(make_tree(tmp_path / "out", old=True))
+    told = section(content, "scores")
+    assert "Not measured in these results" in told and "false alarms an hour, LLM" in told and "CER inside keywords" in told
+    assert "These results have no scores by kind of speech" in content
+    assert "not recorded" in section(content, "setup")
+    assert content.count("<audio") == 3 * 2 + 4  # the rows of the test calls know where their sound is
+
+
+def test_an_empty_folder_of_a_stage_and_no_data_are_no_error(tmp_path):
+    (tmp_path / "exp" / "8k_telephone" / "stage1_encoder").mkdir(parents=True)
+    content = written(tmp_path)
+    assert "Stage 0 has left no figures here" in content and "No training has written metrics yet" in content
+
+
+def test_sounds_that_are_gone_are_said_to_be(tmp_path):
+    root = make_tree(tmp_path / "out")
+    for sound in root.glob("data/**/*.wav"):
+        sound.unlink()
+    content = written(root)
+    assert "<audio" not in content and content.count("the recording is no longer there") == 4
+
+
+def test_the_folder_of_the_stages_will_do_and_another_will_not(tree, tmp_path):
+    assert load(tree / "exp" / "8k_telephone").root == tree.resolve()
+    with pytest.raises(UserError, match="holds no exp/8k_telephone"):
+        load(tmp_path)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    root = make_tree(tmp_path / "out", ("baseline",))
+    (root / "exp" / "8k_telephone" / "baseline" / "results.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"baseline/results.json is not JSON .* run its stage again"):
+        main([str(root)])
+
+
+def test_neither_torch_nor_funasr_is_imported(tree):
+    code = "import sys; from local.report.__main__ import main; main(sys.argv[1:]); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, str(tree)], capture_output=True, text=True, cwd=TOP, check=True)
+    assert "'numpy'" in done.stdout and "'torch'" not in done.stdout and "'funasr'" not in done.stdout
+
+
+# --- words, colours, sounds ------------------------------------------------------------------------------
+
+
+def test_every_text_is_there_in_both_languages():
+    for key, texts in WORDS.items():
+        assert len(texts) == len(LANGUAGES) and all(text.strip() for text in texts), key
+        fields = [set(re.findall(r"\{(\w+)\}", text)) for text in texts]
+        assert fields[0] == fields[1], key
+        neutral = not re.search("[a-z]{4}", texts[0])
+        assert neutral or texts[0] == "中文" or re.search("[\u4e00-\u9fff]", texts[1]), key
+        assert texts[0] == "中文" or not re.search("[\u4e00-\u9fff]", texts[0]), key
+
+
+def test_every_text_is_used():
+    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "local/report").glob("*.py") if path.name != "words.py")
+    families = ("stage ", "bucket ", "curve ", "key ", "difference ", "alarms ")
+    assert not [key for key in WORDS if not key.startswith(families) and not re.search(f"""['"]{key}['"]""", sources)]
+
+
+def test_values_cannot_break_out_of_their_text():
+    shown = tr("baseline wrote", text="{text}</span><script>")
+    assert shown.count("<span") == shown.count("</span>") == 2 and "<script" not in shown
+
+
+def test_the_same_folder_makes_the_same_page(page, tree):
+    before = page.read_bytes()
+    assert main([str(tree)]) == 0 and page.read_bytes() == before
+
+
+def contrast(first: str, second: str) -> float:
+    """Of two colours `#rrggbb`, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(first), luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_words_stand_out_from_the_page_in_light_and_dark(place):
+    style = report_page.STYLE.read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", style.split("@media")[place]))
+    for word in ("ink", "soft", "accent", "good", "warn", "bad"):
+        assert min(contrast(colours[word], colours[ground]) for ground in ("page", "card")) >= 4.5, word
+
+
+def test_long_curves_are_thinned_and_keep_their_ends_and_level():
+    points = [(float(x), 5.0 + x % 2) for x in range(10_001)]
+    few = thinned(points)
+    assert len(few) <= MOST_POINTS + 2 and (few[0], few[-1]) == (points[0], points[-1])
+    assert np.mean([y for _, y in few[1:-1]]) == pytest.approx(5.5, abs=0.02) and thinned(points[:9]) == points[:9]
+
+
+def test_mu_law_wavs_are_what_libsndfile_reads():
+    sound = voice(0.501, 8000)
+    content = mu_law_wav(sound[:4001])  # an odd number: RIFF pads it
+    samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert rate == 8000 and len(samples) == 4001 and len(content) % 2 == 0
+    assert soundfile.info(io.BytesIO(content)).subtype == "ULAW"
+    assert np.abs(samples - sound[:4001]).max() < 0.02 and np.corrcoef(samples, sound[:4001])[0, 1] > 0.99
+
+
+# --- the page in a browser -------------------------------------------------------------------------------
+
+
+def test_the_page_asks_for_nothing(page):
+    content = page.read_text(encoding="utf-8")
+    asked = re.findall(r"<[^>]*?\b(?:src|href|srcset|action|data)\s*=\s*['\"]?([^'\" >]*)", content)
+    assert asked and all(place.startswith(("data:", "#")) for place in asked)
+    assert not re.search(r"url\(|@import", content) and "default-src 'none'" in content
+
+
+def test_texts_of_the_data_stand_on_the_page_as_they_are(page):
+    content = page.read_text(encoding="utf-8")
+    assert content.count("<script") == 1 and "<img src=//" not in content and "<b>9</b>" not in content
+    assert html.escape(HOSTILE) in content
+    said = [html.unescape(text) for text in re.findall(r"<p class='said' lang='zh'>(.*?)</p>", content)]
+    assert said and set(said) <= set(TEXTS)
+
+
+def test_sounds_are_excerpts_of_what_the_rows_name(page):
+    sounds = re.findall(r"data:audio/wav;base64,([^'\"]+)", page.read_text(encoding="utf-8"))
+    told = [soundfile.info(io.BytesIO(base64.b64decode(sound))) for sound in sounds]
+    found = sorted((info.samplerate, info.subtype, info.frames) for info in told)
+    assert found == [(8000, "ULAW", 12000)] * 4 + [(16000, "PCM_16", 19200)] * 4 + [(16000, "PCM_16", 24000)] * 2
+
+
+def test_fifty_minutes_of_worst_calls_stay_below_the_bound():
+    longest = mu_law_wav(np.zeros(12 * 8000, np.float32))
+    assert 50 * len(longest) * 4 / 3 < 7e6  # beside pictures and pairs of 6 s: below 15 MB with room to spare
+
+
+LOOK = """() => {
+  const root = document.documentElement, first = root.lang, seen = {};
+  const visible = look => [...document.querySelectorAll("." + look)].filter(part => part.getClientRects().length).length;
+  for (const lang of ["en", "zh"]) {
+    root.lang = lang;
+    document.querySelectorAll("details").forEach(part => part.open = true);
+    seen[lang] = {en: visible("en"), zh: visible("zh"), width: root.scrollWidth};
+  }
+  const colour = () => getComputedStyle(document.body).backgroundColor, colours = [colour()];
+  document.getElementById("theme").click(); colours.push(colour());
+  document.getElementById("theme").click(); colours.push(colour());
+  const table = document.querySelector(".sortable"), button = table.tHead.rows[0].cells[2].querySelector("button");
+  const column = () => [...table.tBodies[0].rows].map(row => row.cells[2].innerText), columns = [column()];
+  button.click(); columns.push(column());
+  button.click(); columns.push(column());
+  document.getElementById("language").click();
+  const unnamed = document.querySelectorAll("svg:not([aria-labelledby])").length;
+  return {first, seen, colours, columns, address: location.hash, unnamed};
+}"""
+
+
+@needs_chromium
+def test_the_page_works_in_a_browser_without_an_error_or_a_request(page):
+    done = browse(page, "--enable-logging=stderr")
+    assert "CONSOLE" not in done.stderr, done.stderr  # a script or request that the page's policy refuses would stand there
+    assert "<div class=\"buttons\">" in done.stdout, "its own script has run"
+
+    found = examine(page, LOOK, "#zh-dark")
+    assert found["wrong"] == [] and found["asked"] == []
+    assert len(found["durations"]) == page.read_text(encoding="utf-8").count("<audio") == 10
+    assert all(isinstance(seconds, (int, float)) and 1 < seconds < 2 for seconds in found["durations"])
+    assert min(found["pictures"]) > 100
+    assert found["width"][1] <= found["width"][0] == 390  # nothing sticks out of a telephone
+
+
+@needs_chromium
+def test_languages_themes_and_sorting(page):
+    looked = examine(page, LOOK, "#zh-dark")["more"]
+    assert looked["first"] == "zh"
+    english, chinese = looked["seen"]["en"], looked["seen"]["zh"]
+    assert english["zh"] == chinese["en"] == 0 and english["en"] == chinese["zh"] > 200
+    assert english["width"] <= 390 and chinese["width"] <= 390
+    dark, light, again = looked["colours"]
+    assert dark == again == "rgb(21, 22, 26)" and light == "rgb(250, 249, 247)"
+    before, down, up = (list(map(int, column)) for column in looked["columns"])
+    assert down == sorted(before, reverse=True) and up == sorted(before) and len(set(before)) > 1
+    assert looked["address"] == "#en-dark" and looked["unnamed"] == 0
+
+
+@needs_chromium
+def test_a_page_of_little_opens_too(tmp_path):
+    root = make_tree(tmp_path / "out", ("baseline",), old=True)
+    shutil.rmtree(root / "data")
+    page = root / "exp" / "8k_telephone" / "report.html"
+    report.write_page(load(root))
+    done = browse(page, "--enable-logging=stderr")
+    assert "CONSOLE" not in done.stderr, done.stderr
+    assert json.dumps("Baseline to stage 3")[1:-1] in done.stdout
