@@ -36,6 +36,7 @@ COLUMNS: dict[str, Column] = {
     "wideband CER (LLM)": ("guard", "llm", "cer"),
 }
 SCORES = ("CER", "95 %", "S", "D", "I", "empty", "repeated", "KWER", "95 %", "keywords")
+KWER_WANTED = 5.0  # where no gate says another
 WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
 
@@ -179,6 +180,9 @@ def score_lines(results: Results) -> Iterator[str]:
     }
     if rows:
         yield from grid("%", SCORES, rows)
+    keywords = results["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
+    if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
+        yield f"calls_test: {doubt}"
 
 
 def _score_cells(score: Results) -> list[str]:
@@ -196,7 +200,7 @@ def title(stage: str) -> str:
 def grid(corner: str, columns: Iterable[str], rows: dict[str, list[str]]) -> Iterator[str]:
     """A Markdown table of named rows, padded to even columns."""
     lines = [[corner, *columns], *([name, *row] for name, row in rows.items())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(*lines, strict=True)]  # a rule is `-:` at least
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     for first, *others in lines:
         padded = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
