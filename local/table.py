@@ -162,12 +162,16 @@ DETAILS: dict[str, Callable[[Results], str]] = {
 
 def doubts(stages: dict[str, Results]) -> Iterator[str]:
     """What these test sets cannot show."""
-    for name, speakers in list(stages.values())[-1].get("known_speakers", {}).items():
-        yield f"{len(speakers)} speakers of {name} are in train too (KNOWN_SPEAKERS=1)."
+    yield from _known_speakers(list(stages.values())[-1])
     limits = [gate["kwer"] for results in stages.values() if (gate := results.get("gate") or {}).get("kwer")]
     for keywords in [results["sets"].get("calls_test", {}).get("llm", {}).get("keywords") for results in stages.values()][:1]:
         if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
             yield f"The calls' test set has {doubt}."
+
+
+def _known_speakers(results: Results) -> Iterator[str]:
+    for name, speakers in results.get("known_speakers", {}).items():
+        yield f"{len(speakers)} speakers of {name} are in train too (KNOWN_SPEAKERS=1)."
 
 
 def score_lines(results: Results) -> Iterator[str]:
@@ -182,7 +186,8 @@ def score_lines(results: Results) -> Iterator[str]:
         yield from grid("%", SCORES, rows)
     keywords = results["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
     if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
-        yield f"calls_test: {doubt}"
+        yield f"The calls' test set has {doubt}."
+    yield from _known_speakers(results)
 
 
 def _score_cells(score: Results) -> list[str]:
