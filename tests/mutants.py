@@ -31,6 +31,20 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "what was trained on tolerated in a test set",
+        "local/contamination.py",
+        "    if not any(refused.values()):\n",
+        "    if known_speakers or not any(refused.values()):\n",
+        "tests/test_contamination.py::test_known_speakers_are_carried_on_but_nothing_else_is",
+    ),
+    Mutant(
+        "calls drawn as if their utterances failed apart",
+        "local/scoring.py",
+        "[(calls or {}).get(key, key) for key in refs]",
+        "list(refs)",
+        "tests/test_scoring.py::test_intervals_are_of_calls_and_of_one_call_there_is_none",
+    ),
+    Mutant(
         "CTC loss removed from the model",
         "local/nano.py",
         "        if self.ctc_weight:\n            losses |= self._ctc_loss(batch)\n",
