@@ -31,11 +31,11 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
-        "what was trained on tolerated in a test set",
+        "training sound under another name overlooked in a test set",
         "local/contamination.py",
-        "    if not any(refused.values()):\n",
-        "    if known_speakers or not any(refused.values()):\n",
-        "tests/test_contamination.py::test_known_speakers_are_carried_on_but_nothing_else_is",
+        "any(whole_sound(row) == whole_sound(other) for other in alike)",
+        "any(sound_file(row) == sound_file(other) for other in alike)",
+        "tests/test_contamination.py::test_the_same_sound_under_another_name_is_found",
     ),
     Mutant(
         "calls drawn as if their utterances failed apart",
