@@ -51,16 +51,18 @@ def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, 
 
 
 def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
-    """A line a branch and measure."""
+    """A line a branch for CER, and for KWER where there are keywords."""
     rows = [row for folder, baseline in pairs for row in paired(folder, baseline, name)]
     groups, *sides = map(list, zip(*rows, strict=True))
     keywords = keywords_of(pairs[0][0], name)
     for branch, title in BRANCHES.items():
         if not all(branch in side[0] for side in sides):
             continue
-        measures = [("CER", [errors_of(side, branch) for side in sides])]
-        measures += [("KWER", [missed_of(side, branch, keywords) for side in sides])] if keywords else []
-        yield from (f"{name} {measure} ({title}), %: {difference(*ratios, groups)}" for measure, ratios in measures)
+        here, there = (errors_of(side, branch) for side in sides)
+        yield f"{name} CER ({title}), %: {difference(here, there, groups)}"
+        if keywords:
+            here, there = (missed_of(side, branch, keywords) for side in sides)
+            yield f"{name} KWER ({title}), %: {difference(here, there, groups)}"
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
 
 
@@ -80,7 +82,8 @@ def errors_of(lines: list[Line], branch: str) -> Ratio:
 
 def missed_of(lines: list[Line], branch: str, keywords: list[str]) -> Ratio:
     """Keywords missed and said in each utterance."""
-    spotted = spot_keywords(([units(normalise(line[side])) for side in ("ref", branch)] for line in lines), keywords)
+    pairs = ((units(normalise(line["ref"])), units(normalise(line[branch]))) for line in lines)
+    spotted = spot_keywords(pairs, keywords)
     return [one.missed for one in spotted], [one.said.total() for one in spotted]
 
 

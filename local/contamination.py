@@ -30,15 +30,19 @@ NAMES: dict[str, Name] = {"calls": call, SPEAKERS: speaker, "recordings": record
 def shared(sets: Mapping[str, list[Row]], train: Iterable[Path]) -> Shared:
     """What each set has in common with the rows in the files of `train`, by kind; nothing of what is all apart."""
     trained = [row for path in train for row in read_rows(path)]
-    known = {kind: {name(row) for row in trained} - {None} for kind, name in NAMES.items()}
+    known = {kind: _names(trained, name) for kind, name in NAMES.items()}
     heads = _heads(trained, {size for rows in sets.values() for size in map(_size, rows)} - {None})
     found: Shared = {}
     for title, rows in sets.items():
-        common = {kind: {name(row) for row in rows} & known[kind] for kind, name in NAMES.items()}
+        common = {kind: _names(rows, name) & known[kind] for kind, name in NAMES.items()}
         common["sounds"] = {sound_file(row) for row in rows if _is_heard(row, heads)}
         if any(common.values()):
             found[title] = {kind: sorted(names) for kind, names in common.items() if names}
     return found
+
+
+def _names(rows: Iterable[Row], name: Name) -> set[str]:
+    return {found for row in rows if (found := name(row)) is not None}
 
 
 def _heads(rows: Iterable[Row], sizes: set[int | None]) -> dict[str | None, list[Row]]:

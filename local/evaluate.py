@@ -143,7 +143,7 @@ def score_branch(heard: list[Line], branch: str, keywords: list[str] | None, cla
 
 def score_silence(rows: list[dict], heard: list[Line]) -> dict:
     """False alarms where nobody speaks: utterances that were given any text, and how many characters."""
-    result = {"hours": hours(rows), "utterances": len(heard)}
+    result: dict = {"hours": hours(rows), "utterances": len(heard)}
     for branch in (branch for branch in BRANCHES if branch in heard[0]):
         lengths = [len(units(normalise(line[branch]))) for line in heard]
         alarms = sum(map(bool, lengths))
@@ -219,7 +219,8 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
         for room in (folder, folder / "decode"):
             sweep(room)
     sets = read_sets(arguments, world)
-    keywords, classes = (read(arguments.keywords) if arguments.keywords else None for read in (read_keywords, read_classes))
+    keywords = read_keywords(arguments.keywords) if arguments.keywords else None
+    classes = read_classes(arguments.keywords) if arguments.keywords else None
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
     if world.is_main:
         results |= known_speakers(arguments, sets)

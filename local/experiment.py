@@ -90,7 +90,7 @@ class Experiment:
             names += ["simulated_8k_telephone/train", "simulated_8k_telephone/dev"]
         if self["GENERAL_TEST"]:
             names += ["simulated_8k_telephone/test", "general_16k/test"]
-        if self["SILENCE"] != "0":
+        if self["SILENCE"] not in ("", "0"):
             names.append("silence_8k_telephone/test")
         replayed = map(self.replays, ("3",) if self.released else STAGE_FILES)
         return list(dict.fromkeys([*names, *filter(None, replayed)]))

@@ -27,6 +27,11 @@ from local.keywords import too_few
 Results = dict[str, Any]  # one results.json
 Column = tuple[str, str, str]  # set, branch, measure
 
+
+def percent(rate: float | None) -> str:
+    return "n/a" if rate is None else f"{rate:.2f}"
+
+
 COLUMNS: dict[str, Column] = {
     "calls CER (LLM)": ("calls_test", "llm", "cer"),
     "calls CER (CTC)": ("calls_test", "ctc", "cer"),
@@ -37,8 +42,22 @@ COLUMNS: dict[str, Column] = {
 }
 SCORES = ("CER", "95 %", "S", "D", "I", "empty", "repeated", "KWER", "95 %", "keywords")
 CONTROLS = {"other_audio": "other audio", "hotwords": "with the keyword list", "distractors": "distractors only"}
+KWER_WANTED = 5.0  # where no gate says another
 WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
+ALARMS = "{:.1f}".format
+DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in results.json, and how it is shown
+    "hits": ("sets/calls_test/llm/keywords/hits", str),
+    "false alarms": ("sets/calls_test/llm/keywords/false_alarms", str),
+    "CER inside keywords": ("sets/calls_test/llm/keywords/inside/cer", percent),
+    "CER outside": ("sets/calls_test/llm/keywords/outside/cer", percent),
+    "KWER, listed": ("sets/calls_test/hotwords/keywords/kwer", percent),
+    "CER, distractors": ("sets/calls_test/distractors/cer", percent),
+    "empty": ("sets/calls_test/llm/empty_rate", percent),
+    "repeated": ("sets/calls_test/llm/repeated_rate", percent),
+    "alarms an hour (LLM)": ("silence/llm/per_hour", ALARMS),
+    "alarms an hour (CTC)": ("silence/ctc/per_hour", ALARMS),
+}
 
 
 def report(exp_dir: Path) -> Iterator[str]:
@@ -91,19 +110,6 @@ def load_stages(exp_dir: Path) -> dict[str, Results]:
     return stages
 
 
-def cells(results: Results, show: Callable[[Results, str], str] | None = None) -> list[str]:
-    """The row of one results.json: its rates, or what else is to be shown of their scores."""
-    return [cell(results, *column, show or rate) for column in COLUMNS.values()]
-
-
-def cell(results: Results, name: str, branch: str | None, measure: str, show: Callable[[Results, str], str]) -> str:
-    """One of its scores as text."""
-    score = results.get("sets", {}).get(name, {}).get(branch)
-    if score and measure == "kwer":
-        score = score.get("keywords")
-    return show(score, measure) if score else "-"
-
-
 def rate(score: Results, measure: str) -> str:
     return percent(score[measure])
 
@@ -114,13 +120,24 @@ def bounds(score: Results, _: str = "") -> str:
     return "n/a" if low is None else f"[{low:.2f}, {high:.2f}]"
 
 
-def percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{rate:.2f}"
+def cells(results: Results, show: Callable[[Results, str], str] = rate) -> list[str]:
+    """The row of one results.json: its rates, or what else is to be shown of their scores."""
+    return [cell(results, *column, show) for column in COLUMNS.values()]
+
+
+def cell(
+    results: Results, name: str, branch: str | None, measure: str, show: Callable[[Results, str], str] = rate
+) -> str:
+    """One of its scores as text."""
+    score = results.get("sets", {}).get(name, {}).get(branch)
+    if score and measure == "kwer":
+        score = score.get("keywords")
+    return show(score, measure) if score else "-"
 
 
 def details(stages: dict[str, Results]) -> Iterator[str]:
     """What lies behind the rates of the calls' test set, and false alarms where nobody speaks; no column that is empty."""
-    columns = {name: {stage: of(results) for stage, results in stages.items()} for name, of in DETAILS.items()}
+    columns = {name: {stage: detail(results, *of) for stage, results in stages.items()} for name, of in DETAILS.items()}
     columns = {name: column for name, column in columns.items() if set(column.values()) != {"-"}}
     if columns:
         yield ""
@@ -128,46 +145,28 @@ def details(stages: dict[str, Results]) -> Iterator[str]:
         yield from grid("calls; silence", columns, rows)
 
 
-def _of_calls(*path: str, show: Callable[[Any], str] = percent) -> Callable[[Results], str]:
-    """Looks up something in the scores of the calls' test set."""
-    return lambda results: _found(results, ("sets", "calls_test", *path), show)
-
-
-def _found(results: Results, path: Iterable[str], show: Callable[[Any], str]) -> str:
+def detail(results: Results, path: str, show: Callable[[Any], str]) -> str:
+    """What stands at a path of keys, as text."""
     place: Any = results
-    for name in path:
+    for name in path.split("/"):
         if not isinstance(place, dict) or name not in place:
             return "-"
         place = place[name]
     return show(place)
 
 
-def _alarms(branch: str) -> Callable[[Results], str]:
-    return lambda results: _found(results, ("silence", branch, "per_hour"), "{:.1f}".format)
-
-
-DETAILS: dict[str, Callable[[Results], str]] = {
-    "hits": _of_calls("llm", "keywords", "hits", show=str),
-    "false alarms": _of_calls("llm", "keywords", "false_alarms", show=str),
-    "CER inside keywords": _of_calls("llm", "keywords", "inside", "cer"),
-    "CER outside": _of_calls("llm", "keywords", "outside", "cer"),
-    "KWER, listed": _of_calls("hotwords", "keywords", "kwer"),
-    "CER, distractors": _of_calls("distractors", "cer"),
-    "empty": _of_calls("llm", "empty_rate"),
-    "repeated": _of_calls("llm", "repeated_rate"),
-    "alarms an hour (LLM)": _alarms("llm"),
-    "alarms an hour (CTC)": _alarms("ctc"),
-}
-
-
 def doubts(stages: dict[str, Results]) -> Iterator[str]:
     """What these test sets cannot show."""
-    for name, speakers in list(stages.values())[-1].get("known_speakers", {}).items():
-        yield f"{len(speakers)} speakers of {name} are in train too (KNOWN_SPEAKERS=1)."
+    yield from _known_speakers(list(stages.values())[-1])
     limits = [gate["kwer"] for results in stages.values() if (gate := results.get("gate") or {}).get("kwer")]
     for keywords in [results["sets"].get("calls_test", {}).get("llm", {}).get("keywords") for results in stages.values()][:1]:
         if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
             yield f"The calls' test set has {doubt}."
+
+
+def _known_speakers(results: Results) -> Iterator[str]:
+    for name, speakers in results.get("known_speakers", {}).items():
+        yield f"{len(speakers)} speakers of {name} are in train too (KNOWN_SPEAKERS=1)."
 
 
 def score_lines(results: Results) -> Iterator[str]:
@@ -180,6 +179,10 @@ def score_lines(results: Results) -> Iterator[str]:
     }
     if rows:
         yield from grid("%", SCORES, rows)
+    keywords = results["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
+    if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
+        yield f"The calls' test set has {doubt}."
+    yield from _known_speakers(results)
 
 
 def _score_cells(score: Results) -> list[str]:
@@ -197,7 +200,7 @@ def title(stage: str) -> str:
 def grid(corner: str, columns: Iterable[str], rows: dict[str, list[str]]) -> Iterator[str]:
     """A Markdown table of named rows, padded to even columns."""
     lines = [[corner, *columns], *([name, *row] for name, row in rows.items())]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(*lines, strict=True)]  # a rule is `-:` at least
     lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
     for first, *others in lines:
         padded = [first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]
@@ -227,7 +230,7 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
         for control in filter(results["sets"].get("calls_test", {}).get, CONTROLS):
             swapped = {"llm": control, "ctc": None}  # they are of the LLM only
             yield f"{title(stage)}, {CONTROLS[control]}", [
-                cell(results, name, swapped[branch], of, rate) for name, branch, of in COLUMNS.values()
+                cell(results, name, swapped[branch], of) for name, branch, of in COLUMNS.values()
             ]
     if clean:
         yield "stage 1, clean audio", cells(clean)

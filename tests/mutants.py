@@ -31,6 +31,20 @@ class Mutant:
 
 MUTANTS = (
     Mutant(
+        "training sound under another name overlooked in a test set",
+        "local/contamination.py",
+        "any(whole_sound(row) == whole_sound(other) for other in alike)",
+        "any(sound_file(row) == sound_file(other) for other in alike)",
+        "tests/test_contamination.py::test_the_same_sound_under_another_name_is_found",
+    ),
+    Mutant(
+        "calls drawn as if their utterances failed apart",
+        "local/scoring.py",
+        "[(calls or {}).get(key, key) for key in refs]",
+        "list(refs)",
+        "tests/test_scoring.py::test_intervals_are_of_calls_and_of_one_call_there_is_none",
+    ),
+    Mutant(
         "CTC loss removed from the model",
         "local/nano.py",
         "        if self.ctc_weight:\n            losses |= self._ctc_loss(batch)\n",

@@ -252,6 +252,7 @@ def test_any_folder_on_any_corpus_is_one_command_that_leaves_nothing_behind(mode
     assert evaluate.main([*words, "--output_dir", str(tmp_path / "kept")]) == 0
     heard = decoded(tmp_path / "kept", "calls_test")
     assert [line["llm"] for line in heard] == [one["text"] for one in stock.generate(input=[line["audio"] for line in heard])]
+    assert "The calls' test set has not enough keywords to show < 5 %" in printed
     rate = cer([(line["ref"], line["llm"]) for line in heard])
     assert cells[0].strip() == f"{rate:.2f}"
     found = results(tmp_path / "kept")["sets"]["calls_test"]
