@@ -35,9 +35,7 @@ class Featuriser:
         self.ctc_tokenizer = ctc_tokenizer
         self.use_low_frame_rate = use_low_frame_rate  # FunASRNano.data_load_speech reads it from its `self`
 
-    def __call__(
-        self, messages: list[dict], waveform: torch.Tensor, hotwords: Sequence[str] = ()
-    ) -> dict[str, torch.Tensor]:
+    def __call__(self, messages: list[dict], waveform: torch.Tensor, hotwords: Sequence[str] = ()) -> dict[str, torch.Tensor]:
         """`waveform` (samples,) float32 in ±1 at 16 kHz → tensors without a batch dimension."""
         target = prompt.target(messages)
         before = context(hotwords) + prompt.prompt_of(messages)

@@ -80,6 +80,20 @@ MUTANTS = (
         "tests/test_batches.py::test_training_hears_and_is_asked_what_stock_inference_is",
     ),
     Mutant(
+        "a list of hotwords behind the question",
+        "local/batches.py",
+        "context(hotwords) + prompt.prompt_of(messages)",
+        "prompt.prompt_of(messages) + context(hotwords)",
+        "tests/test_hotwords.py::test_its_tokens_and_the_place_of_the_sound_are_those_of_stock_inference[hotwords1]",
+    ),
+    Mutant(
+        "a keyword that was said among the distractors",
+        "local/hotwords.py",
+        "if self._compared[word] not in text",
+        "if word not in held",
+        "tests/test_hotwords.py::test_what_stands_inside_a_keyword_that_was_said_is_no_distractor",
+    ),
+    Mutant(
         "another prompt in decoding alone",
         "local/decode.py",
         "get_input_embeddings()(ids).clone()",
