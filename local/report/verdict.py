@@ -11,7 +11,7 @@ from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdic
 from local.report.load import CALLS, GUARD, Stage, Tree
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
 
-GOOD, BAD, OPEN = ("✓", "good"), ("✗", "bad"), ("–", "soft")
+GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
 
 
 def header(tree: Tree) -> str:
@@ -77,7 +77,7 @@ def judged(tree: Tree) -> str:
     met = sum(verdict.met is True for verdict in found)
     look = "verdict good" if met == len(found) else "verdict"
     key = "no gates" if not found else "all met" if met == len(found) else "some met"
-    lines = [*map(_gate, found), *_guard(tree), *_few_keywords(tree), *_normalisers(tree)]
+    lines = [*map(_gate, found), *_guard(tree), *_few_keywords(tree), *_known_speakers(tree), *_normalisers(tree)]
     listed = f"<ul class='checks'>{''.join(lines)}</ul>" if lines else ""
     return f"{tr(key, 'p', look, met=met, count=len(found))}\n{note('gates explained')}\n{listed}"
 
@@ -132,13 +132,18 @@ def _guard(tree: Tree) -> Iterator[str]:
 
 def _few_keywords(tree: Tree) -> Iterator[str]:
     """Said where even a list without a miss would prove too little."""
-    for stage in tree.scored.values():
-        wanted = (stage.results.get("gate") or {}).get("kwer")
-        keywords = stage.score("calls_dev", "llm").get("keywords") or {}
-        least = keywords.get("least")
-        if wanted is not None and least is not None and least >= wanted:
-            figures = {"total": keywords["total"], "wanted": f"{wanted:g}", "least": one_digit(least)}
-            yield line(("!", "warn"), tr("too few keywords", **figures))
+    wanted = [gate["kwer"] for stage in tree.scored.values() if (gate := stage.results.get("gate") or {}).get("kwer")]
+    for name in ("calls_dev", CALLS):
+        keywords = (tree.last.score(name, "llm").get("keywords") if tree.last else None) or {}
+        if wanted and (least := keywords.get("least")) is not None and least >= wanted[-1]:
+            figures = {"total": keywords["total"], "wanted": f"{wanted[-1]:g}", "least": one_digit(least)}
+            yield line(DOUBT, tr("too few keywords", set=name, **figures))
+
+
+def _known_speakers(tree: Tree) -> Iterator[str]:
+    """Said where speakers of a test set were trained on, and that was allowed."""
+    for name, speakers in ((tree.last.results.get("known_speakers") or {}) if tree.last else {}).items():
+        yield line(DOUBT, tr("known speakers", set=name, count=len(speakers)))
 
 
 def _normalisers(tree: Tree) -> Iterator[str]:

@@ -69,8 +69,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "各阶段用了不同的文本归一化（{names}）：不能互相比较，请重新评分",
     ),
     "too few keywords": (
-        "{total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
-        "{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
+        "{set}: {total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
+        "{set}：{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
+    ),
+    "known speakers": (
+        "{count} speakers of {set} are in train too (KNOWN_SPEAKERS=1)",
+        "{set} 中有 {count} 位说话人也在训练集中（KNOWN_SPEAKERS=1）",
     ),
     # table
     "scores": ("Baseline to stage 3", "从基线到阶段 3"),
