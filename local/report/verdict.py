@@ -9,6 +9,7 @@ from data.page_parts import words
 from local.experiment import STAGE_FILES
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
 from local.report.load import CALLS, GUARD, Stage, Tree
+from local.report.scores import difference
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
 
 GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
@@ -28,8 +29,11 @@ def _sentence(tree: Tree) -> str:
         return tr("nothing scored", "p", "verdict")
     if tree.last is tree.baseline or after is None:
         return tr("only baseline", "p", "verdict", before=one_digit(before))
-    key, look = ("gain", "verdict good") if after < before else ("no gain", "verdict bad")
-    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + _price(tree)
+    found = difference(tree.baseline, tree.last, "llm")
+    key = "no gain" if after >= before else "unsure" if found and found.high >= 0 else "gain"
+    look = {"gain": "verdict good", "unsure": "verdict warn", "no gain": "verdict bad"}[key]
+    bounds = note("interval", low=one_digit(-found.high), high=one_digit(-found.low)) if found and key == "gain" else ""
+    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + bounds + _price(tree)
 
 
 def _price(tree: Tree) -> str:

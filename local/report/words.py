@@ -13,6 +13,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "On real calls {after} % of the characters are wrong now, {before} % before.",
         "真实通话的字错误率现在是 {after} %，之前是 {before} %。",
     ),
+    "interval": (
+        "{low} to {high} points less, with 95 % confidence, on the same utterances.",
+        "在相同的句子上，以 95 % 的置信度降低了 {low} 到 {high} 个百分点。",
+    ),
+    "unsure": (
+        "On real calls {after} % of the characters are wrong, {before} % before: this test set is too small to show a gain.",
+        "真实通话的字错误率是 {after} %，之前是 {before} %：测试集太小，还不能证明有进步。",
+    ),
     "no gain": (
         "On real calls {after} % of the characters are wrong, no fewer than the {before} % before.",
         "真实通话的字错误率是 {after} %，并不比之前的 {before} % 低。",
