@@ -86,7 +86,7 @@ def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
     assert "5 of 9 gates are met" in told  # three losses, two of three CERs, no KWER
     assert "total loss on dev 2.000 → 1.000 (−50.0 %), wanted down by 30 %" in told
     assert NEXT_STEPS["cer", "1"] in told and "conf/stage1_encoder_adapt.yaml" in told
-    assert "stage 3 : CER on wideband speech 50.00 → 80.00 %, above the 75.00 %".replace(" :", ":") in told
+    assert "guard: CER on wideband speech 50.00 → 80.00 %, above the 75.00 %" in told
     for name in ("calls_dev", "calls_test"):
         assert f"{name}: 4 keywords are not enough to show a KWER below 5 %" in told
     assert f"2 speakers of {HOSTILE} are in train too" in told

@@ -128,10 +128,10 @@ def _guards(tree: Tree) -> Iterator[Verdict]:
 def _guard(tree: Tree) -> Iterator[str]:
     """Each stage's wideband CER against the bound that the baseline sets."""
     for verdict in _guards(tree):
-        said = tr("guard kept" if verdict.met else "guard lost", stage=verdict.stage, found=f"{verdict.found:.2f}",
+        said = tr("guard kept" if verdict.met else "guard lost", found=f"{verdict.found:.2f}",
                   before=f"{verdict.before:.2f}", bound=f"{verdict.wanted:.2f}")  # fmt: skip
         advice = "" if verdict.met else _advice(GUARD_STEPS, GUARD_STEPS_ZH, _file(verdict.stage))
-        yield line(GOOD if verdict.met else BAD, said, advice)
+        yield line(GOOD if verdict.met else BAD, f"<b>{tr(f'stage {verdict.stage}')}</b> {said}", advice)
 
 
 def _few_keywords(tree: Tree) -> Iterator[str]:

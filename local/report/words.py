@@ -65,12 +65,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
-        "Guard, {stage}: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
-        "守护，{stage}：宽带语音 CER {before} → {found} %，要求不超过 {bound} %",
+        "guard: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
+        "守护集：宽带语音 CER {before} → {found} %，要求不超过 {bound} %",
     ),
     "guard lost": (
-        "Guard, {stage}: CER on wideband speech {before} → {found} %, above the {bound} % that a stage may cost there",
-        "守护，{stage}：宽带语音 CER {before} → {found} %，超过允许的 {bound} %",
+        "guard: CER on wideband speech {before} → {found} %, above the {bound} % that a stage may cost there",
+        "守护集：宽带语音 CER {before} → {found} %，超过允许的 {bound} %",
     ),
     "normalisers differ": (
         "The stages were scored by different normalisers ({names}): do not compare them, score them again",
