@@ -41,7 +41,6 @@ from local.buckets import buckets
 from local.compare import BRANCHES, Line, call_of
 from local.decode import Heard
 from local.distributed import World
-from local.experiment import STAGE_FOLDERS
 from local.hearing import Batching, hear, in_order
 from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_classes, read_keywords
@@ -173,11 +172,6 @@ def training_summary(folder: Path) -> dict:
     return {"loss_before": summary["before"], "loss": summary["after"], "gate": summary["gate"], "chosen": summary["chosen"]}
 
 
-def stage_of(folder: Path) -> int:
-    """Where its scores stand on TensorBoard's axis: 1 to 3, 0 for the baseline and any other folder."""
-    return next((int(stage) for stage, name in STAGE_FOLDERS.items() if name == folder.name and stage.isdigit()), 0)
-
-
 def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[str, list[dict]]) -> dict[str, float | None]:
     """KWER of who guesses without listening, where calls' keywords are scored at all."""
     if not (keywords and arguments.keywords_from and CALLS in sets):
@@ -242,7 +236,7 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
         results |= training_summary(folder) | blind(arguments, keywords, sets)
-        board_scores(folder, stage_of(folder), results)
+        board_scores(folder, results)
         write_text(folder / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
         print("\n".join(score_lines(results)), flush=True)
 

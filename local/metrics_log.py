@@ -10,6 +10,7 @@ from pathlib import Path
 from tensorboardX import SummaryWriter
 
 from data.files import write_text
+from local.experiment import STAGE_FOLDERS
 
 BAD_BATCHES = "bad_batches.jsonl"
 SCORES = ".scores"  # how the event file of the scores ends
@@ -50,11 +51,13 @@ class MetricsLog:
         self.text.close()
 
 
-def board_scores(folder: Path, stage: int, results: dict) -> None:
+def board_scores(folder: Path, results: dict) -> None:
     """The rates of a results.json for TensorBoard, as test/SET/BRANCH_cer and the like: one point a stage, at its number.
 
-    Scores of an earlier time go, so that no stage has two points.
+    The baseline stands at 0, and so does any folder that is no stage's. Scores of an earlier time go, so that no stage has
+    two points.
     """
+    stage = next((int(stage) for stage, name in STAGE_FOLDERS.items() if name == folder.name and stage.isdigit()), 0)
     room = folder / "tensorboard"
     for old in room.glob(f"*{SCORES}"):
         old.unlink()

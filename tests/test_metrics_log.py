@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from local.metrics_log import MetricsLog, board_scores
 
 RESULTS = {
@@ -39,13 +41,15 @@ def test_the_curves_are_those_of_metrics_jsonl(tmp_path):
     assert curves(tmp_path) == told
 
 
-def test_test_scores_stand_at_the_number_of_their_stage_once(tmp_path):
-    MetricsLog(tmp_path, "stage", 0, -1).close()
-    board_scores(tmp_path, 3, RESULTS)
-    board_scores(tmp_path, 3, RESULTS)  # scored again
-    assert curves(tmp_path) == {
-        "test/calls_test/llm_cer": [(3, 12.5)],
-        "test/calls_test/llm_kwer": [(3, 25.0)],
-        "test/calls_test/ctc_cer": [(3, 14.0)],
-        "test/guard/llm_cer": [(3, 5.0)],
+@pytest.mark.parametrize(("name", "place"), [("baseline", 0), ("stage1_encoder", 1), ("stage3_lora", 3), ("other", 0)])
+def test_test_scores_stand_at_the_number_of_their_stage_once(tmp_path, name, place):
+    folder = tmp_path / name
+    MetricsLog(folder, "stage", 0, -1).close()
+    board_scores(folder, RESULTS)
+    board_scores(folder, RESULTS)  # scored again
+    assert curves(folder) == {
+        "test/calls_test/llm_cer": [(place, 12.5)],
+        "test/calls_test/llm_kwer": [(place, 25.0)],
+        "test/calls_test/ctc_cer": [(place, 14.0)],
+        "test/guard/llm_cer": [(place, 5.0)],
     }

@@ -28,7 +28,7 @@ from local.report.__main__ import main
 from local.report.curves import MOST_POINTS, thinned
 from local.report.errors import aligned
 from local.report.load import load, read_lines
-from local.report.scores import _difference
+from local.report.scores import difference
 from local.report.sounds import mu_law_wav
 from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
 
@@ -69,7 +69,16 @@ def english(content: str) -> str:
 def test_the_first_look_says_what_was_gained_and_what_it_cost(page):
     first = english(page.read_text(encoding="utf-8").partition("<nav>")[0])
     assert "10.0 % of the characters are wrong now, 40.0 % before" in first
+    assert re.search(r"\d+\.\d to \d+\.\d points less, with 95 % confidence", first)
     assert "80.0 % of its characters are wrong now, 50.0 % before" in first  # the guard went from 50 to 80 %, at most 75 %
+
+
+def test_what_may_be_chance_is_no_gain(tmp_path):
+    root = make_tree(tmp_path / "out", ("baseline", "1"))
+    folder = root / "exp" / "8k_telephone"
+    shutil.copy(folder / "baseline/decode/calls_test.jsonl", folder / "stage1_encoder/decode/calls_test.jsonl")
+    first = english(written(root).partition("<nav>")[0])
+    assert "too small to show a gain" in first and "points less" not in first
 
 
 def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
@@ -77,8 +86,10 @@ def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
     assert "5 of 9 gates are met" in told  # three losses, two of three CERs, no KWER
     assert "total loss on dev 2.000 → 1.000 (−50.0 %), wanted down by 30 %" in told
     assert NEXT_STEPS["cer", "1"] in told and "conf/stage1_encoder_adapt.yaml" in told
-    assert "stage 3 : CER on wideband speech 50.00 → 80.00 %, above the 75.00 %".replace(" :", ":") in told
-    assert "4 keywords are not enough to show a KWER below 5 %" in told
+    assert "guard: CER on wideband speech 50.00 → 80.00 %, above the 75.00 %" in told
+    for name in ("calls_dev", "calls_test"):
+        assert f"{name}: 4 keywords are not enough to show a KWER below 5 %" in told
+    assert f"2 speakers of {HOSTILE} are in train too" in told
 
 
 def test_every_gate_has_its_advice_in_both_languages():
@@ -99,8 +110,8 @@ def test_stages_that_heard_something_else_have_no_difference(tmp_path, change):
     path = root / "exp" / "8k_telephone" / "stage1_encoder" / "decode" / "calls_test.jsonl"
     first, *others = read_lines(path)
     write_rows(path, [{name: value for name, value in (first | change).items() if value is not None}, *others])
-    (stage,) = [stage for name, stage in load(root).stages.items() if name == "1"]
-    assert _difference(load(root), "ctc")(stage) is None
+    stages = load(root).stages
+    assert difference(stages["baseline"], stages["1"], "ctc") is None
 
 
 def test_what_is_confused_is_counted_by_character(page):

@@ -17,7 +17,7 @@ def buckets(tree: Tree) -> str:
     cards = [] if tree.last is None else [*_cards(tree, CALLS, "group calls"), *_cards(tree, TELEPHONE, "group telephone")]
     if tree.last is None or not cards:
         return note("no buckets")
-    return note("buckets explained", stage=tree.last.name) + f"<div class='plots'>{''.join(cards)}</div>"
+    return note("buckets explained", stage=tree.last.name) + f"<div class='plots two'>{''.join(cards)}</div>"
 
 
 def _cards(tree: Tree, name: str, title: str) -> Iterator[str]:

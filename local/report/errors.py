@@ -96,7 +96,7 @@ def _utterance(one: Heard, before: Fields | None, paths: dict[str, str]) -> str:
     facts = [tr("errors of", errors=len(one.wrong), ref=one.length), words(key)]
     facts += [words(one.line[name]) for name in ("speaker",) if name in one.line]
     earlier = f"<p class='soft'>{tr('baseline wrote', text=before['llm'] or '–')}</p>" if before else ""
-    sound = _sound(one.line.get("audio") or paths.get(key, ""))
+    sound = _sound(key, one.line.get("audio") or paths.get(key, ""))
     return f"<li class='card'>{aligned(one.pairs)}{earlier}<p class='soft small'>{' · '.join(facts)}</p>{sound}</li>"
 
 
@@ -115,10 +115,10 @@ def _column(said: str | None, written: str | None) -> str:
     return f"<span{look}><b>{words(said or '·')}</b><i>{words(written or '·')}</i></span>"
 
 
-def _sound(named: str) -> str:
+def _sound(key: str, named: str) -> str:
     found = telephone_sound(named) if named else None
     if found is None:
         return f"<p class='soft small'>{tr('sound gone')}</p>"
     sound, cut = found
     shortened = f"<p class='soft small'>{tr('sound cut', seconds=f'{LONGEST:g}')}</p>" if cut else ""
-    return f"<audio controls preload='metadata' src='{sound}'></audio>{shortened}"
+    return f"<audio controls preload='metadata' aria-label='{words(key)}' src='{sound}'></audio>{shortened}"

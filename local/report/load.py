@@ -20,7 +20,7 @@ CONTROL = Path("exp", "controls", "stage1_clean")
 CALLS, TELEPHONE, GUARD = "calls_test", "telephone_test", "guard"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: what is remembered of one is never that of an older reading
 class Stage:
     """One scored folder: `name` is baseline, 1, 2, 3 or control. What is missing is empty."""
 

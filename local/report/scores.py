@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from data.page_parts import count, words
 from local.alignment import EditCounts, count_edits
-from local.bootstrap import difference_interval
+from local.bootstrap import Interval, difference_interval
 from local.compare import call_of
 from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, scored
 from local.report.words import WORDS, both, note, tr
@@ -150,19 +150,23 @@ def _clean(tree: Tree) -> Callable[[Stage], Cell]:
 
 
 def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
-    """Of the CER to the baseline's on the same utterances, drawn by call."""
-
     def cell(stage: Stage) -> Cell:
         if stage is tree.baseline:
             return NOTHING
-        now, before = stage.decoded(CALLS), tree.baseline.decoded(CALLS) if tree.baseline else {}
-        if not _comparable(now, before, branch):
-            return None
-        here, there = ([_edits(lines[key], branch) for key in now] for lines in (now, before))
-        found = difference_interval(here, there, [call_of(line) for line in now.values()])
-        return f"{signed(found.value)}{_interval([found.low, found.high])}"
+        found = difference(tree.baseline, stage, branch)
+        return f"{signed(found.value)}{_interval([found.low, found.high])}" if found else None
 
     return cell
+
+
+@cache
+def difference(baseline: Stage | None, stage: Stage | None, branch: str) -> Interval | None:
+    """Of the CER on the test calls to the baseline's on the same utterances, drawn by call; None where they do not compare."""
+    now, before = (one.decoded(CALLS) if one else {} for one in (stage, baseline))
+    if not _comparable(now, before, branch):
+        return None
+    here, there = ([_edits(lines[key], branch) for key in now] for lines in (now, before))
+    return difference_interval(here, there, [call_of(line) for line in now.values()])
 
 
 def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) -> bool:

@@ -9,9 +9,10 @@ from data.page_parts import words
 from local.experiment import STAGE_FILES
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
 from local.report.load import CALLS, GUARD, Stage, Tree
+from local.report.scores import difference
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
 
-GOOD, BAD, OPEN = ("✓", "good"), ("✗", "bad"), ("–", "soft")
+GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
 
 
 def header(tree: Tree) -> str:
@@ -28,8 +29,11 @@ def _sentence(tree: Tree) -> str:
         return tr("nothing scored", "p", "verdict")
     if tree.last is tree.baseline or after is None:
         return tr("only baseline", "p", "verdict", before=one_digit(before))
-    key, look = ("gain", "verdict good") if after < before else ("no gain", "verdict bad")
-    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + _price(tree)
+    found = difference(tree.baseline, tree.last, "llm")
+    key = "no gain" if after >= before else "unsure" if found and found.high >= 0 else "gain"
+    look = {"gain": "verdict good", "unsure": "verdict warn", "no gain": "verdict bad"}[key]
+    bounds = note("interval", low=one_digit(-found.high), high=one_digit(-found.low)) if found and key == "gain" else ""
+    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + bounds + _price(tree)
 
 
 def _price(tree: Tree) -> str:
@@ -77,7 +81,7 @@ def judged(tree: Tree) -> str:
     met = sum(verdict.met is True for verdict in found)
     look = "verdict good" if met == len(found) else "verdict"
     key = "no gates" if not found else "all met" if met == len(found) else "some met"
-    lines = [*map(_gate, found), *_guard(tree), *_few_keywords(tree), *_normalisers(tree)]
+    lines = [*map(_gate, found), *_guard(tree), *_few_keywords(tree), *_known_speakers(tree), *_normalisers(tree)]
     listed = f"<ul class='checks'>{''.join(lines)}</ul>" if lines else ""
     return f"{tr(key, 'p', look, met=met, count=len(found))}\n{note('gates explained')}\n{listed}"
 
@@ -124,21 +128,26 @@ def _guards(tree: Tree) -> Iterator[Verdict]:
 def _guard(tree: Tree) -> Iterator[str]:
     """Each stage's wideband CER against the bound that the baseline sets."""
     for verdict in _guards(tree):
-        said = tr("guard kept" if verdict.met else "guard lost", stage=verdict.stage, found=f"{verdict.found:.2f}",
+        said = tr("guard kept" if verdict.met else "guard lost", found=f"{verdict.found:.2f}",
                   before=f"{verdict.before:.2f}", bound=f"{verdict.wanted:.2f}")  # fmt: skip
         advice = "" if verdict.met else _advice(GUARD_STEPS, GUARD_STEPS_ZH, _file(verdict.stage))
-        yield line(GOOD if verdict.met else BAD, said, advice)
+        yield line(GOOD if verdict.met else BAD, f"<b>{tr(f'stage {verdict.stage}')}</b> {said}", advice)
 
 
 def _few_keywords(tree: Tree) -> Iterator[str]:
     """Said where even a list without a miss would prove too little."""
-    for stage in tree.scored.values():
-        wanted = (stage.results.get("gate") or {}).get("kwer")
-        keywords = stage.score("calls_dev", "llm").get("keywords") or {}
-        least = keywords.get("least")
-        if wanted is not None and least is not None and least >= wanted:
-            figures = {"total": keywords["total"], "wanted": f"{wanted:g}", "least": one_digit(least)}
-            yield line(("!", "warn"), tr("too few keywords", **figures))
+    wanted = [gate["kwer"] for stage in tree.scored.values() if (gate := stage.results.get("gate") or {}).get("kwer")]
+    for name in ("calls_dev", CALLS):
+        keywords = (tree.last.score(name, "llm").get("keywords") if tree.last else None) or {}
+        if wanted and (least := keywords.get("least")) is not None and least >= wanted[-1]:
+            figures = {"total": keywords["total"], "wanted": f"{wanted[-1]:g}", "least": one_digit(least)}
+            yield line(DOUBT, tr("too few keywords", set=name, **figures))
+
+
+def _known_speakers(tree: Tree) -> Iterator[str]:
+    """Said where speakers of a test set were trained on, and that was allowed."""
+    for name, speakers in ((tree.last.results.get("known_speakers") or {}) if tree.last else {}).items():
+        yield line(DOUBT, tr("known speakers", set=name, count=len(speakers)))
 
 
 def _normalisers(tree: Tree) -> Iterator[str]:

@@ -13,6 +13,14 @@ WORDS: dict[str, tuple[str, str]] = {
         "On real calls {after} % of the characters are wrong now, {before} % before.",
         "真实通话的字错误率现在是 {after} %，之前是 {before} %。",
     ),
+    "interval": (
+        "{low} to {high} points less, with 95 % confidence, on the same utterances.",
+        "在相同的句子上，以 95 % 的置信度降低了 {low} 到 {high} 个百分点。",
+    ),
+    "unsure": (
+        "On real calls {after} % of the characters are wrong, {before} % before: this test set is too small to show a gain.",
+        "真实通话的字错误率是 {after} %，之前是 {before} %：测试集太小，还不能证明有进步。",
+    ),
     "no gain": (
         "On real calls {after} % of the characters are wrong, no fewer than the {before} % before.",
         "真实通话的字错误率是 {after} %，并不比之前的 {before} % 低。",
@@ -57,20 +65,24 @@ WORDS: dict[str, tuple[str, str]] = {
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
-        "Guard, {stage}: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
-        "守护，{stage}：宽带语音 CER {before} → {found} %，要求不超过 {bound} %",
+        "guard: CER on wideband speech {before} → {found} %, at most {bound} % wanted",
+        "守护集：宽带语音 CER {before} → {found} %，要求不超过 {bound} %",
     ),
     "guard lost": (
-        "Guard, {stage}: CER on wideband speech {before} → {found} %, above the {bound} % that a stage may cost there",
-        "守护，{stage}：宽带语音 CER {before} → {found} %，超过允许的 {bound} %",
+        "guard: CER on wideband speech {before} → {found} %, above the {bound} % that a stage may cost there",
+        "守护集：宽带语音 CER {before} → {found} %，超过允许的 {bound} %",
     ),
     "normalisers differ": (
         "The stages were scored by different normalisers ({names}): do not compare them, score them again",
         "各阶段用了不同的文本归一化（{names}）：不能互相比较，请重新评分",
     ),
     "too few keywords": (
-        "{total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
-        "{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
+        "{set}: {total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
+        "{set}：{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
+    ),
+    "known speakers": (
+        "{count} speakers of {set} are in train too (KNOWN_SPEAKERS=1)",
+        "{set} 中有 {count} 位说话人也在训练集中（KNOWN_SPEAKERS=1）",
     ),
     # table
     "scores": ("Baseline to stage 3", "从基线到阶段 3"),
