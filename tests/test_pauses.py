@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.pauses import PAUSE, ROOM, Piece, activity, cut_at_pauses
-from data.speech_level import envelope, frame
+from data.speech_level import envelope, frame, measure
 
 RATE = 8000
 NEAR = 0.1  # seconds that a time may be off
@@ -50,10 +50,19 @@ def test_the_envelope_is_that_of_the_recommendation(rate):
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
-@pytest.mark.parametrize("floor_dbov", [None, -50.0])
+@pytest.mark.parametrize("floor_dbov", [None, -50.0, -38.0])
 def test_pieces_lie_where_somebody_speaks(rate, floor_dbov):
     sound, spoken = recording(1.3, 2.0, 0.7, 0.3, 3.0, 5.0, 0.8, 0.2, 0.9, rate=rate, floor_dbov=floor_dbov)
     assert close(times(cut_at_pauses(sound, rate), rate), spoken)
+
+
+def test_a_noisy_line_is_no_speech():
+    """12 dB below the speech, less than P.56 asks for, and in bursts that come 4 dB nearer."""
+    sound, spoken = recording(2.0, 2.0, 1.5, 1.0, 3.0, 2.0, 2.0, floor_dbov=-38.0)
+    burst = slice(round(8.0 * RATE), round(8.3 * RATE))
+    sound[burst] *= 10 ** (4 / 20)
+    assert measure(sound, RATE).activity > 0.95, "to P.56 all of it is active"
+    assert close(times(cut_at_pauses(sound, RATE)), spoken)
 
 
 def test_speech_from_the_first_sample_to_the_last():
@@ -93,7 +102,7 @@ def test_a_pause_that_goes_on_beyond_the_bound_counts():
 def test_speech_without_any_pause_is_cut_where_it_is_least_loud():
     sound, [(begin, end)] = recording(0.5, 9.0, 0.5)
     dip = round(5.0 * RATE)
-    sound[dip - 400 : dip + 400] *= 0.5
+    sound[dip - 400 : dip + 400] *= 0.75
     first, second = times(cut_at_pauses(sound, RATE, most=6.0))
     assert first[1] == second[0] == pytest.approx(5.0, abs=NEAR)
     assert close([(first[0], second[1])], [(begin, end)])
