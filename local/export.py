@@ -136,7 +136,7 @@ def named(metas: dict) -> Iterator[str]:
             yield value
 
 
-def for_service(config: str, prompt: str) -> tuple[str, list[str]]:
+def for_service(config: str, prompt: str | None) -> tuple[str, list[str]]:
     """The released config.yaml with the arithmetic, the features and the prompt of training; and what was changed in it."""
     settings = yaml.safe_load(config)
     changes = []
@@ -146,11 +146,10 @@ def for_service(config: str, prompt: str) -> tuple[str, list[str]]:
             changes.append(f"{name} {value}: {why}")
     if settings.get("train_conf", {}).pop("effective_save_name_excludes", None):
         changes.append("without effective_save_name_excludes, which would leave the LLM out of whatever is trained from here")
-    itn = itn_of(prompt)
-    if itn is False:
+    if prompt and itn_of(prompt) is False:
         settings["itn"] = False
         changes.append(f"itn False: AutoModel asks {prompt} by itself, as in training")
-    elif itn is None:
+    elif prompt and itn_of(prompt) is None:
         changes.append(f"AutoModel cannot ask as in training, {prompt}: expect other texts than those that were scored")
     return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), changes or ["nothing was changed"]
 

@@ -13,7 +13,6 @@ from typing import Any
 import yaml
 
 from data.errors import UserError
-from data.prompt import DEFAULT_PROMPT
 from local.experiment import STAGE_FOLDERS
 from local.table import Results, load
 
@@ -77,8 +76,9 @@ class Facts:
     @property
     def _data(self) -> Path:
         """Of the experiment: OUTPUT_ROOT/data, where the stage is OUTPUT_ROOT/exp/8k_telephone/stage3_lora."""
-        return self.stage.absolute().parents[2] / "data"
+        return self.stage.resolve() / "../../../data"
 
     @property
-    def prompt(self) -> str:
-        return self.data.get("PROMPT", DEFAULT_PROMPT)
+    def prompt(self) -> str | None:
+        """That of the experiment; None where that is not known."""
+        return self.data.get("PROMPT")

@@ -105,7 +105,8 @@ def rate(results: Results, name: str, branch: str, measure: str) -> str:
 
 def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
     yield "## Prompt and settings"
-    yield f"It was trained and scored with the prompt `{facts.prompt}`. In config.yaml, against the released one:"
+    asked = f"It was trained and scored with the prompt `{facts.prompt}`. " if facts.prompt else ""
+    yield f"{asked}In config.yaml, against the released one:"
     yield "\n".join(f"- {change}" for change in changes)
 
 
@@ -119,7 +120,7 @@ def limits(facts: Facts) -> Iterator[str]:
         yield f"In an hour without speech it writes {silence['llm']['per_hour']:.1f} texts (LLM)."
     for name, words in (("guard", "general wideband speech"), ("calls_test", "the calls")):
         before, after = facts.cer(name)
-        if None not in (before, after) and after > before:
+        if before is not None and after is not None and after > before:
             yield f"On {words} it is worse than the model it was made from: CER {after:.2f} % against {before:.2f} %."
 
 

@@ -22,7 +22,8 @@ from data.prompt import audio_path, target
 from local import checkpoint as checkpoints
 from local.batches import Featuriser, Utterances, collate
 from local.decode import decode
-from local.export import export, for_service, main
+from local.export import export, for_service, gain, main
+from local.facts import Facts
 from local.nano import build
 
 HOTWORDS = ["退款", "套餐"]
@@ -341,6 +342,16 @@ def test_the_model_that_a_stage_was_trained_from_must_be_known(stage, tmp_path):
     moved = stage_folder(tmp_path / "stage", torch.load(stage / "model.pt", weights_only=True), model_dir="/no/longer/there")
     with pytest.raises(UserError, match="names /no/longer/there, which is no folder here"):
         export(moved, tmp_path / "out")
+
+
+@pytest.mark.parametrize("after, verdict", [(34.97, "now"), (97.3, "now: this model is no better on the calls than the one it")])
+def test_what_it_gained_on_the_calls_is_said(after, verdict, tmp_path):
+    for name, cer in (("baseline", 97.26), ("stage3_lora", after)):
+        (tmp_path / name).mkdir()
+        results = json.dumps({"sets": {"calls_test": {"llm": {"cer": cer}}}})
+        (tmp_path / name / "results.json").write_text(results, encoding="utf-8")
+    [line] = gain(Facts(tmp_path / "stage3_lora"))
+    assert line.removesuffix(" was made from") == f"calls CER (LLM): 97.26 % before any stage, {after:.2f} % {verdict}"
 
 
 def test_a_folder_that_is_there_is_left_alone(released, stage, tmp_path):

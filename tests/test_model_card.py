@@ -78,7 +78,7 @@ def test_the_licence_is_left_to_the_user_and_that_of_the_base_named(stage, base,
 def test_without_scores_or_data_there_are_no_such_sections(stage, base):
     _, rest = card(stage, base)
     assert "## Scores" not in rest and "## Data" not in rest
-    assert "`语音转写：`" in rest and "longer than 30 s" in rest
+    assert "with the prompt" not in rest and "longer than 30 s" in rest
 
 
 def test_scores_before_and_after_with_intervals_where_there_are_some(stage, base):
