@@ -214,10 +214,10 @@ def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
 
 
 def write_summary(stage: Stage, chosen: str, values: dict[str, float]) -> None:
-    """For the gates, the report and the export: what the stage started from, what it hands on, what it trained."""
+    """For the gates and the report: what the stage started from, what it hands on, what it trained."""
     content = {
-        "model_dir": stage.model_dir,
         "chosen": chosen,
+        "model_dir": stage.model_dir,
         "before": stage.epochs.scores[0],
         "after": {name: value for name, value in values.items() if name != "rank"},
         "gate": dataclasses.asdict(stage.config.gate),
