@@ -10,13 +10,14 @@ millisecond, of the same envelope: within 0.01 dB on speech, and some hundred ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 MARGIN = 15.9  # dB from the threshold up to the active level
 TIME_CONSTANT = 0.03  # s, of both averages
+LAG = 2 * TIME_CONSTANT  # s, the mean delay of the envelope
 HANGOVER = 0.2  # s
 BLOCKS = 8192  # of 2 ms, in one go: e^(16384 ms / 30 ms), the range of _Smoother.growth, fits a double
 STRETCH = 1024  # blocks
@@ -48,6 +49,24 @@ def measure(samples: np.ndarray, rate: int = 16000) -> SpeechLevel:
 def gain_to(samples: np.ndarray, level_dbov: float, rate: int = 16000) -> float:
     """The factor that brings (n,) float samples to an active level, as P.56 finds it afterwards; 1 for silence."""
     return _gain_to(_hear_all(samples, rate), level_dbov)
+
+
+def envelope(samples: np.ndarray, rate: int = 16000) -> np.ndarray:
+    """(n / frame, rounded up) float64: the envelope of (n,) float samples at the end of every `frame(rate)` of them."""
+    smoother, heard = _smoother(rate), _nothing(_smoother(rate))
+    samples = np.pad(np.asarray(samples, np.float32), (0, -len(samples) % smoother.block))
+    pieces = [np.zeros(0)]
+    for first in range(0, len(samples), BLOCKS * smoother.block):
+        blocks, _ = _weigh(samples[first : first + BLOCKS * smoother.block], smoother)
+        fast, slow = _averages(heard, blocks, smoother)
+        heard = replace(heard, fast=float(fast[-1]), slow=float(slow[-1]))
+        pieces.append(slow)
+    return np.concatenate(pieces)
+
+
+def frame(rate: int) -> int:
+    """Samples from one value of the envelope to the next: 2 ms."""
+    return _smoother(rate).block
 
 
 def mean_square(samples: np.ndarray) -> float:

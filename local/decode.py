@@ -2,8 +2,22 @@
 
 FunASR falls back to one utterance at a time as soon as a CTC branch is loaded; here the whole batch goes through both.
 What the company of an utterance is, changes nothing for it: its text ends, or is stopped, by its own sound alone.
+
+As a command it transcribes calls: `python -m local.decode --model FOLDER call.wav …` (`local.transcribe`).
 """
 from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if not __package__:  # `python local/decode.py`: the top folder, not local/, must be first on the path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+if __name__ == "__main__":  # before the imports below, which take seconds
+    from data.errors import run
+    from local.transcribe import main
+
+    raise SystemExit(run(main))
 
 import re
 from dataclasses import dataclass

@@ -1,8 +1,12 @@
-"""Make a model folder of a checkpoint: `python local/export.py --model_dir DIR --checkpoint CKPT --output_dir FOLDER`.
+"""Put what a stage has learned into service: `python -m local.export STAGE_FOLDER OUT`, such as
+`python -m local.export exp_output/exp/8k_telephone/stage3_lora my_model`.
 
-`AutoModel(model=FOLDER)` of an unmodified FunASR is then the model that was trained and scored. With the released folder and
-`init_param=CKPT` it is not quite: its config.yaml says `llm_dtype: bf16`, so that FunASR rounds the LLM's weights and rotary
-frequencies while it loads them, and it adds dither to every sound. Here both are put right; all else is the released folder's.
+OUT becomes a complete model folder: `AutoModel(model="OUT")` of an unmodified FunASR is the model that was trained and
+scored. With the released folder and `init_param=model.pt` it is not quite: its config.yaml says `llm_dtype: bf16`, so that
+FunASR rounds the LLM's weights and rotary frequencies while it loads them, and it adds dither to every sound.
+
+The tensors are those that the stage hands on: adapters merged in fp32, an average one of merged weights. That they are all of
+the model's and no others, and that training has changed those that it was to change, is checked before anything is written.
 """
 from __future__ import annotations
 
@@ -15,41 +19,99 @@ if not __package__:  # `python local/export.py`: the top folder, not local/, mus
 import argparse
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Iterator
 
+import local.engine  # noqa: F401  before any part of FunASR
+
+# isort: split
+import torch
 import yaml
+from funasr.models.fun_asr_nano.checkpoint_utils import normalize_checkpoint_state
 
 from data.errors import UserError, run
-from data.files import whole_file, write_text
-from local.checkpoint import HANDED_ON
+from data.files import sha256_of, whole_file, write_text
+from local.checkpoint import HANDED_ON, Damaged, read
+from local.experiment import TOP
+from local.facts import Facts
+from local.model_card import CARD, write_card
+from local.originals import itn_of
 from local.preflight_model import outline, weights_fit
 
-CONFIGURATION, CONFIG = "configuration.json", "config.yaml"
-AS_TRAINED = {"llm_conf": {"llm_dtype": "fp32"}, "frontend_conf": {"dither": 0.0}}
+CONFIGURATION, CONFIG, CHECKSUMS = "configuration.json", "config.yaml", "SHA256SUMS"
+AS_TRAINED = (
+    ("llm_conf", "llm_dtype", "fp32", "bf16 would round the weights while they are loaded"),
+    ("llm_conf", "use_lora", False, "the adapters are in the weights"),
+    ("frontend_conf", "dither", 0.0, "the same sound is heard the same twice"),
+)
 
 
-def export(model_dir: Path, checkpoint: Path, folder: Path) -> None:
-    """Write `folder`, whole or not at all. Raises UserError for a checkpoint that is not the whole model."""
+def export(stage: Path, folder: Path, model_dir: Path | None = None) -> list[str]:
+    """Write `folder`, whole or not at all; returns what there is to say. Raises UserError for a stage that trained nothing,
+    or whose model.pt is not the whole model."""
     if folder.exists():
         raise UserError(f"{folder}: is there already; name a new folder, or remove it")
+    if not (stage / HANDED_ON).is_file():
+        raise UserError(f"{stage}: holds no {HANDED_ON}: give the folder of a stage whose training has finished")
+    facts = Facts(stage)
+    model_dir = model_dir or released_folder(facts)
     if not (model_dir / CONFIGURATION).is_file():
         raise UserError(f"{model_dir}: has no {CONFIGURATION}, which names the parts of a model: give the whole released folder")
-    check(model_dir, checkpoint)
+    told = [learned(facts, model_dir)]
     partial = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     copy_parts(model_dir, partial)
-    write_text(partial / CONFIG, as_trained((model_dir / CONFIG).read_text(encoding="utf-8")))
+    config, changes = for_service((model_dir / CONFIG).read_text(encoding="utf-8"), facts.prompt)
+    write_text(partial / CONFIG, config)
     with whole_file(partial / HANDED_ON) as temporary:
-        shutil.copyfile(checkpoint, temporary)
+        shutil.copyfile(stage / HANDED_ON, temporary)
+    write_text(partial / CARD, write_card(facts, folder.name, model_dir, changes))
+    write_text(partial / CHECKSUMS, checksums(partial))
     partial.rename(folder)
+    return [*told, f"{CONFIG}: {'; '.join(changes)}", *gain(facts)]
 
 
-def check(model_dir: Path, checkpoint: Path) -> None:
-    """Raise UserError unless the checkpoint holds every tensor of the model, in its shape, and no other."""
-    for finding in weights_fit(*outline(str(model_dir), {}), checkpoint):
+def released_folder(facts: Facts) -> Path:
+    """The folder of the model that the stage was trained from, as its training wrote down; relative ones count from the top."""
+    named = facts.summary.get("model_dir")
+    if named is None or not (TOP / named).is_dir():
+        which = f"names {named}, which is no folder here" if named else "does not say from which model it was trained"
+        raise UserError(f"{facts.stage}: its summary.json {which}: give the released model's folder, --model_dir FOLDER")
+    return TOP / named
+
+
+def learned(facts: Facts, model_dir: Path) -> str:
+    """Prove that model.pt is the whole model, and that training has changed it where it was to.
+
+    No stage trains what another one does, so the released tensors are the start of every stage in its own groups. Where all of
+    them are as they were, LoRA's B was 0.
+    """
+    checkpoint = facts.stage / HANDED_ON
+    model, settings = outline(str(model_dir), {})
+    for finding in weights_fit(model, settings, checkpoint):
         if finding.mark == "✗":
             raise UserError(finding.words)
+    try:
+        tensors = read(checkpoint)
+    except Damaged as error:
+        raise UserError(f"{error}; train the stage again, or bring back the file") from None
+    start = normalize_checkpoint_state(torch.load(settings["released"], map_location="cpu", weights_only=True))
+    trained = [name for name in tensors if facts.trains(name)]
+    changed = [name for name in trained if not torch.equal(tensors[name], start[name].float())]
+    if not changed:
+        raise UserError(f"{checkpoint}: nothing was trained: its {len(trained)} trained tensors are still those of {model_dir} "
+                        "(of LoRA, B is 0); look at lr and loss in train.log, and train the stage again")
+    found = f"{len(changed)} of the {len(trained)} that were trained have changed"
+    return f"{HANDED_ON}: {len(tensors)} tensors, all of the model's and no adapters; {found}"
+
+
+def gain(facts: Facts) -> Iterator[str]:
+    """The one figure that an export is made for."""
+    before, after = facts.cer("calls_test")
+    if before is not None and after is not None:
+        verdict = "" if after < before else ": this model is no better on the calls than the one it was made from"
+        yield f"calls CER (LLM): {before:.2f} % before any stage, {after:.2f} % now{verdict}"
 
 
 def copy_parts(model_dir: Path, folder: Path) -> None:
@@ -74,23 +136,40 @@ def named(metas: dict) -> Iterator[str]:
             yield value
 
 
-def as_trained(config: str) -> str:
-    """The released config.yaml with the arithmetic and the features of training."""
+def for_service(config: str, prompt: str | None) -> tuple[str, list[str]]:
+    """The released config.yaml with the arithmetic, the features and the prompt of training; and what was changed in it."""
     settings = yaml.safe_load(config)
-    for section, values in AS_TRAINED.items():
-        settings[section] |= values
-    return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False)
+    changes = []
+    for section, name, value, why in AS_TRAINED:
+        if settings[section].get(name) != value:
+            settings[section][name] = value
+            changes.append(f"{name} {value}: {why}")
+    if settings.get("train_conf", {}).pop("effective_save_name_excludes", None):
+        changes.append("without effective_save_name_excludes, which would leave the LLM out of whatever is trained from here")
+    if prompt and itn_of(prompt) is False:
+        settings["itn"] = False
+        changes.append(f"itn False: AutoModel asks {prompt} by itself, as in training")
+    elif prompt and itn_of(prompt) is None:
+        changes.append(f"AutoModel cannot ask as in training, {prompt}: expect other texts than those that were scored")
+    return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), changes or ["nothing was changed"]
+
+
+def checksums(folder: Path) -> str:
+    """A line for every file, as `sha256sum -c SHA256SUMS` reads them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return "".join(f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True, help="the folder of the released model")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="model.pt of a stage, as stage*_checkpoint.txt names it")
-    parser.add_argument("--output_dir", type=Path, required=True, help="the folder to make")
+    parser.add_argument("stage", type=Path, metavar="STAGE_FOLDER", help="the folder of a finished stage")
+    parser.add_argument("folder", type=Path, metavar="OUT", help="the folder to make")
+    parser.add_argument("--model_dir", type=Path, help="the released model's folder, where the stage's summary.json names none")
     arguments = parser.parse_args(argv)
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
-    export(arguments.model_dir, arguments.checkpoint, arguments.output_dir)
-    print(f'wrote {arguments.output_dir}: AutoModel(model="{arguments.output_dir}")')
+    print(*export(arguments.stage, arguments.folder, arguments.model_dir), sep="\n")
+    print(f"wrote {arguments.folder}, and its card in {arguments.folder / CARD}; try it: "
+          f"python -m local.decode --model {shlex.quote(str(arguments.folder))} call.wav")  # fmt: skip
     return 0
 
 

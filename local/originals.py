@@ -76,8 +76,11 @@ def original_sound(row: dict, folder: Path) -> Path:
 
 
 def _itn(row: dict) -> bool | None:
-    """The setting with which AutoModel asks as the row does; None where there is none."""
-    asked = prompt_of(row["messages"])
+    return itn_of(prompt_of(row["messages"]))
+
+
+def itn_of(asked: str) -> bool | None:
+    """The setting with which AutoModel asks with this prompt; None where there is none."""
     return next((itn for itn in (True, False) if FunASRNano.get_prompt(None, [], itn=itn) == asked), None)
 
 

@@ -67,6 +67,7 @@ class Stage:
 
     def __init__(self, config: StageConfig, arguments: argparse.Namespace, world: World) -> None:
         self.config, self.folder, self.world = config, arguments.output_dir, world
+        self.model_dir = arguments.model_dir
         torch.manual_seed(config.seed)  # LoRA's A
         start = None if arguments.init == "released" else arguments.init
         self.model, settings = build(arguments.model_dir, start, overrides(config), str(world.device))
@@ -226,6 +227,7 @@ def write_summary(stage: Stage, chosen: str, values: dict[str, float]) -> None:
     """For the gates and the report: what the stage started from, what it hands on, what it trained, what that took."""
     content = {
         "chosen": chosen,
+        "model_dir": stage.model_dir,
         "before": stage.epochs.scores[0],
         "after": {name: value for name, value in values.items() if name != "rank"},
         "gate": dataclasses.asdict(stage.config.gate),

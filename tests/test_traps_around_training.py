@@ -121,7 +121,7 @@ def test_trap_folder_whose_ctc_tokenizer_has_no_list_and_falls_back_to_bytes(tex
 def given_away(released_run, tmp_path_factory):
     """Stage 3's export in an unmodified FunASR."""
     folder = tmp_path_factory.mktemp("export") / "model"
-    export(released_run.model_dir, released_run.stage(3) / "model.pt", folder)
+    export(released_run.stage(3), folder)
     return stock_model(folder)
 
 
