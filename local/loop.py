@@ -154,8 +154,8 @@ class Loop:
                 (total * self.world.size * counted).backward()
             sums = {part: sums[part] + losses[part].item() * counted for part in sums}
         norm = nn.utils.clip_grad_norm_(self.trained, self.config.train_conf.grad_clip)
-        *means, infinite, asked = self._sums([*sums.values(), not torch.isfinite(norm), bool(self.stop.name)])
-        means = {part: mean / counts[part] for part, mean in zip(sums, means, strict=True)}
+        *totals, infinite, asked = self._sums([*sums.values(), not torch.isfinite(norm), bool(self.stop.name)])
+        means = {part: total / counts[part] for part, total in zip(sums, totals, strict=True)}
         if self.bad.judge(means, finite_gradient=not infinite):
             self.optimiser.step()
         self.schedule.step()
