@@ -16,7 +16,8 @@ from data.errors import UserError
 from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device, tokens_of
 from local.config import StageConfig
 from local.distributed import World
-from local.metrics_log import MetricsLog, clock, describe
+from local.figures import clock
+from local.metrics_log import MetricsLog, describe
 from local.optim import make_optimiser
 from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
@@ -216,7 +217,7 @@ class Loop:
             f"lr {figures['lr']:.2e} speed {figures['audio_hours_per_hour']:.0f} audio h/h "
             f"wait {100 * figures['data_wait']:.0f} % memory {figures['memory_gb']:.1f} GB left {clock(left)}"
         )
-        self.log.numbers("train", self.epoch, update, losses | figures)
+        self.log.numbers("train", self.epoch, update, losses | figures | {"updates": self.updates, "seconds_left": left})
 
     def _save_or_stop(self, save: Callable[[], None], over: bool) -> None:
         interval = self.config.train_conf.save_interval
