@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ def calls_cer(results: Path) -> float | None:
         return number(json.loads(results.read_text(encoding="utf-8"))["sets"]["calls_test"]["llm"]["cer"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+
+
+def shards_of(rows: Path) -> tuple[int, int]:
+    """How many shards of a file of rows are there, and how many it will have; (0, 0) before the first."""
+    names = (re.fullmatch(r"\d+-of-(\d+)", path.name) for path in (rows.parent / "shards" / rows.stem).glob("*-of-*"))
+    counts = [int(found[1]) for found in names if found]
+    return len(counts), max(counts, default=0)
 
 
 def is_held(lock: Path) -> bool:

@@ -80,7 +80,9 @@ def _doing(experiment: Experiment, name: str) -> str:
     """What a begun stage is at, where metrics.jsonl does not tell."""
     if name == "0":
         files = experiment.data_rows()
-        return f"{sum(path.is_file() for path in files)} of {len(files)} files"
+        shards = [footprints.shards_of(path) for path in files if not path.is_file()]
+        parts = [f", {there} of {count} shards of the next" for there, count in shards if there][:1]
+        return "".join([f"{len(files) - len(shards)} of {len(files)} files", *parts])
     scoring = name == "baseline" or (experiment.folder(name) / "model.pt").is_file()
     return "scoring" if scoring else ""
 

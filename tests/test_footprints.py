@@ -75,6 +75,14 @@ def test_the_rate_of_the_calls_where_it_is_known(tmp_path):
         assert footprints.calls_cer(results) is None
 
 
+def test_the_shards_of_a_file_that_is_being_made(tmp_path):
+    rows = tmp_path / "train.jsonl"
+    assert footprints.shards_of(rows) == (0, 0)
+    for name in ("0000-of-0008", "0003-of-0008", ".0004-of-0008.part"):
+        (tmp_path / "shards/train" / name).mkdir(parents=True)
+    assert footprints.shards_of(rows) == (2, 8)
+
+
 def test_a_folder_is_held_while_a_run_holds_it(tmp_path):
     lock = tmp_path / ".lock"
     assert not footprints.is_held(lock) and not lock.exists()
