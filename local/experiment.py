@@ -128,9 +128,9 @@ class Experiment:
         return "simulated_8k_telephone/train" if stage == "3" else "general_16k/train"
 
     def command(self, words: str) -> str:
-        """The command line that a message recommends: in this output folder, with what that does not remember yet."""
+        """The command line that a message recommends: on these machines, in this folder, with what that does not remember yet."""
         new = not (self.root / MEMORY).exists()
-        names = ["CONFIG", *self["GIVEN"].split(), "OUTPUT_ROOT"] if new else ["OUTPUT_ROOT"]
+        names = [*(("CONFIG", *self["GIVEN"].split()) if new else ()), *self["HERE"].split(), "OUTPUT_ROOT"]
         usual = {"CONFIG": ("", BUILT_IN), "OUTPUT_ROOT": ("", "exp_output")}
         said = [f"{name}={shlex.quote(self[name])} " for name in names if self[name] not in usual.get(name, ())]
         return f"{''.join(said)}bash run_experiment.sh {words}"
@@ -156,7 +156,8 @@ def recall(environ: Mapping[str, str]) -> list[str]:
     note_misspelt(environ, known | MACHINE | {"CONFIG", "OUTPUT_ROOT"})
     given = sorted(name for name in known - MACHINE if name in environ)
     back = {name: value for name, value in memory.get("given", {}).items() if name not in environ}
-    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), **back}
+    here = sorted(name for name in MACHINE if name in environ)
+    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), "HERE": " ".join(here), **back}
     return [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
 
 

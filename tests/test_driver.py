@@ -31,7 +31,7 @@ def test_the_whole_experiment_in_order_from_another_folder(tree, tmp_path):
         ["corpus"] + ["data_simulation"] * 3 + ["prepare_training_data"] * 5
         + ["preflight", "evaluate"] + ["train", "evaluate"] * 3 + ["table", "report"]
     )  # fmt: skip
-    assert done.stdout.splitlines()[-2:] == ["the table", "next: bash run_experiment.sh export"]
+    assert done.stdout.splitlines()[-2:] == ["the table", "next: DEVICE=cpu bash run_experiment.sh export"]
     assert "\x1b" not in done.stdout + done.stderr
     assert done.stderr.splitlines()[0].startswith(
         "experiment  conf/micro.sh (built in, needs no data), stages 0 to 3"
@@ -106,7 +106,7 @@ def test_a_failing_step_names_stage_and_log_and_goes_on_next_time(tree):
     done = tree.run("0 3", FAIL="train --config conf/stage2")
     assert done.returncode != 0
     assert "stage 2 failed" in one_error(done) and "stage2_adapter/train.log" in one_error(done)
-    assert one_error(done).endswith("the same command goes on from there: bash run_experiment.sh 0 3")
+    assert one_error(done).endswith("the same command goes on from there: DEVICE=cpu bash run_experiment.sh 0 3")
     assert names(tree.programs())[-1] == "train"
     again = tree.run("0 3")
     assert again.returncode == 0, again.stderr
@@ -283,7 +283,7 @@ def test_what_is_no_stage_is_handed_over(finished, words, command):
 
 
 def test_the_model_so_far_is_exported_and_without_one_the_command_is_named(tree):
-    assert "no stage has been trained yet: CONFIG=conf/micro.sh bash run_experiment.sh 0 3" in one_error(tree.run("export"))
+    assert "no stage has been trained yet: CONFIG=conf/micro.sh DEVICE=cpu bash run_experiment.sh 0 3" in one_error(tree.run("export"))
     assert tree.run("0 1").returncode == 0
     tree.programs()
     assert tree.run("export").returncode == 0
@@ -292,10 +292,10 @@ def test_the_model_so_far_is_exported_and_without_one_the_command_is_named(tree)
 
 def test_a_run_ends_with_what_to_type_next(tree):
     ends = [tree.run(words).stdout.splitlines()[-1] for words in ("0 0", "1 1", "2 3")]
-    assert ends == [f"next: bash run_experiment.sh {words}" for words in ("1 1", "2 2", "export")]
-    assert tree.run("clean 2").stdout.splitlines()[-1] == "next: bash run_experiment.sh 2 2"
+    assert ends == [f"next: DEVICE=cpu bash run_experiment.sh {words}" for words in ("1 1", "2 2", "export")]
+    assert tree.run("clean 2").stdout.splitlines()[-1] == "next: DEVICE=cpu bash run_experiment.sh 2 2"
     elsewhere = tree.run("0 1", OUTPUT_ROOT="else where").stdout.splitlines()[-1]
-    assert elsewhere == "next: OUTPUT_ROOT='else where' bash run_experiment.sh 2 3"
+    assert elsewhere == "next: DEVICE=cpu OUTPUT_ROOT='else where' bash run_experiment.sh 2 3"
 
 
 def test_every_line_of_help_that_names_a_command_is_one_that_is_known(finished):

@@ -78,7 +78,7 @@ def test_the_status_of_a_finished_experiment(undisturbed: tuple[Path, str]) -> N
     for number in STAGES:
         updates = re.search(r" finished .* (\d+) of (\d+)  1 of 1 +\d+\.\d{3} ", rows[f"stage {number}"])
         assert updates and updates[1] == updates[2], rows
-    assert told[-1] == "next: bash run_experiment.sh export"
+    assert told[-1] == "next: DEVICE=cpu bash run_experiment.sh export"
 
 
 def test_a_second_run_skips_everything_at_once(undisturbed: tuple[Path, str]) -> None:

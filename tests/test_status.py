@@ -40,7 +40,7 @@ def test_an_untouched_folder_stays_untouched(tree):
     lines = told(tree)
     assert lines[0].startswith("conf/micro.sh in exp_output: 0 kB on disk, ") and lines[0].endswith(" free")
     assert [line.split()[:4] for line in lines[2:4]] == [["stage", "0", "not", "run"], ["baseline", "not", "run", "yet"]]
-    assert lines[-1] == "next: CONFIG=conf/micro.sh bash run_experiment.sh 0 3" and len(lines) == 8
+    assert lines[-1] == "next: CONFIG=conf/micro.sh DEVICE=cpu bash run_experiment.sh 0 3" and len(lines) == 8
     assert not tree.output.exists()
 
 
@@ -55,7 +55,7 @@ def test_after_a_stage_that_failed(tree):
     assert re.fullmatch(r"stage 0 +finished [\d-]+ [\d:]+ .*", lines[2])
     assert re.fullmatch(r"stage 1 +interrupted +20 of 150 +1 of 1 +1\.250 +62\.00 +59\.00 +- +1:02:05 +\d+ kB", lines[4])
     assert re.fullmatch(r"stage 2 +not run yet [ -]+", lines[5])
-    assert lines[-1] == "next: bash run_experiment.sh 1 3"
+    assert lines[-1] == "next: DEVICE=cpu bash run_experiment.sh 1 3"
 
 
 def test_beside_a_training_that_is_writing(tree):
@@ -98,7 +98,7 @@ def test_a_file_that_is_gone_is_named_and_made_again(tree):
     (tree.stages / "stage1_encoder/results.json").unlink()
     lines = told(tree)
     assert lines[4].split()[2] == "incomplete" and "results.json is not there" in lines[-2]
-    assert lines[-1] == "next: bash run_experiment.sh 1 3"
+    assert lines[-1] == "next: DEVICE=cpu bash run_experiment.sh 1 3"
 
 
 def test_what_a_run_leaves_out_is_left_out(tree):
@@ -108,6 +108,6 @@ def test_what_a_run_leaves_out_is_left_out(tree):
 
 def test_after_all_of_it_the_page_then_the_model(tree):
     assert tree.run("0 3").returncode == 0
-    assert told(tree)[-1] == "next: bash run_experiment.sh export"
+    assert told(tree)[-1] == "next: DEVICE=cpu bash run_experiment.sh export"
     (tree.stages / "report.html").unlink()
-    assert told(tree)[-1] == "next: bash run_experiment.sh report"
+    assert told(tree)[-1] == "next: DEVICE=cpu bash run_experiment.sh report"
