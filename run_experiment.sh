@@ -97,9 +97,11 @@ stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start
   score "$folder" "$folder/model.pt"
 }
 
+worked=""
 for stage in $stages; do
   doing="stage $stage"
   if has_work "$stage"; then
+    worked=yes
     [[ $stage == 0 ]] || get_ready
     ((NODE_RANK > 0)) || "$python" local/stages.py open "$stage"
     "stage_$stage"

@@ -29,7 +29,7 @@ COLOURS: dict[str, Colour] = {
 
 @dataclass(frozen=True)
 class Standing:
-    """A stage: a state of COLOURS, `more` about it in a word or two, and what is wrong where something is."""
+    """A stage: a state of COLOURS, the few words that follow it, and what is wrong where something is."""
 
     name: str
     state: str
@@ -70,7 +70,7 @@ def _standing(experiment: Experiment, name: str, begun: str) -> Standing:
     if decision.verdict == "run":
         return Standing(name, "not run yet")
     if decision.verdict == "skip":
-        return Standing(name, "finished", mark["time"])
+        return Standing(name, "finished", f" {mark['time']}")
     if mark["state"] == "finished":
         return Standing(name, "incomplete", trouble=f"{marks.title(name)} {decision.reason}")
     return Standing(name, begun, _doing(experiment, name))
@@ -82,19 +82,19 @@ def _doing(experiment: Experiment, name: str) -> str:
         files = experiment.data_rows()
         shards = [footprints.shards_of(path) for path in files if not path.is_file()]
         parts = [f", {there} of {count} shards of the next" for there, count in shards if there][:1]
-        return "".join([f"{len(files) - len(shards)} of {len(files)} files", *parts])
+        return "".join([f", {len(files) - len(shards)} of {len(files)} files", *parts])
     scoring = name == "baseline" or (experiment.folder(name) / "model.pt").is_file()
-    return "scoring" if scoring else ""
+    return ", scoring" if scoring else ""
 
 
 def cells(experiment: Experiment, one: Standing, disk: int) -> tuple[str, ...]:
     """A row of the table."""
     folder = experiment.folder(one.name)
     known = footprints.training(folder / "metrics.jsonl", one.state == "running")
-    left = None if one.state == "finished" else known.left
+    left = None if one.more else known.left  # finished, or at something else
     return (
         marks.title(one.name),
-        f"{one.state} {one.more}".rstrip(),
+        one.state + one.more,
         _of(known.update, known.updates),
         _of(known.epoch, _epochs(experiment, one.name)),
         _format(known.loss, ".3f"),

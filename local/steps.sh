@@ -153,8 +153,8 @@ fetch_model() {    # the model must be here
   "$python" local/fetch_model.py "$MODEL" "$model"
 }
 
-show_results() {    # the table, and the page
+show_results() {    # the table; and the page, where there is something new to tell
   doing="the report" log=""
   "$python" local/table.py "$OUTPUT_ROOT/exp"
-  "$python" -m local.report "$OUTPUT_ROOT"
+  [[ -z $worked && -e $exp/report.html ]] || "$python" -m local.report "$OUTPUT_ROOT"
 }
