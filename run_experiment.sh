@@ -3,15 +3,18 @@
 #
 #   bash run_experiment.sh [STAGE [STOP_STAGE]]      stages STAGE to STOP_STAGE; without numbers 0 3, the whole experiment
 #   bash run_experiment.sh --dry-run [STAGE [STOP]]  what that would do, need and take, from a few real steps; keeps nothing
-#   bash run_experiment.sh status                    where each stage stands
+#   bash run_experiment.sh status                    where each stage stands, how long it will take, what to type next
 #   bash run_experiment.sh clean STAGE               give up what a stage made: 0, baseline, 1, 2, 3, control, scores
+#   bash run_experiment.sh report                    a page on all that came out; a run of stages makes it too
+#   bash run_experiment.sh evaluate …                scores of any model folder: --model DIR --data FILE (-h: all options)
+#   bash run_experiment.sh export [OUT]              the model so far, as a folder that an unmodified FunASR opens
 #
 #   0  telephone speech and training rows            simulated from 16 kHz speech; real 8 kHz calls
 #   1  the audio encoder learns the telephone        on simulated speech
 #   2  adaptor and CTC branch follow the encoder     on simulated speech
 #   3  LoRA learns the words of the calls            on real calls
 #
-# The model is scored before stage 1 (baseline) and after each stage; a table at the end says what each stage bought.
+# The model is scored before stage 1 (baseline) and after each stage; a table and a page say at the end what each bought.
 # A finished stage is skipped, an interrupted one goes on, and one whose inputs or settings have changed stops the run.
 #
 # The built-in experiment needs no data and no GPU: about ten minutes on two cores. The real one:
@@ -21,31 +24,15 @@
 set -Eeuo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
-usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' run_experiment.sh; }
-refuse() { echo "error: $1 (bash run_experiment.sh -h explains)" >&2; exit 2; }
-
-case ${1:-0} in
-  -h | --help) usage; exit ;;
-  status) (($# == 1)) || refuse "status takes no argument" ;;
-  clean) [[ $# == 2 && $2 =~ ^(0|baseline|1|2|3|control|scores)$ ]] || refuse "clean takes one of 0, baseline, 1, 2, 3, control, scores" ;;
-  *)
-    dry_run=""
-    [[ ${1:-} != --dry-run ]] || { dry_run=yes; shift; }
-    (($# <= 2)) || refuse "at most two arguments, STAGE and STOP_STAGE"
-    first=${1:-0} last=${2:-3}
-    [[ $first =~ ^[0-3]$ ]] || refuse "STAGE is 0, 1, 2 or 3, not '$first'"
-    [[ $last =~ ^[0-3]$ ]] || refuse "STOP_STAGE is 0, 1, 2 or 3, not '$last'"
-    ((first <= last)) || refuse "STAGE $first comes after STOP_STAGE $last"
-    ;;
-esac
-
+source local/colour.sh
+source local/arguments.sh
 source local/env.sh
 source local/variables.sh
 source local/steps.sh
+read_arguments "$@"
 find_python
 load_experiment
-case ${1:-0} in status | clean) exec "$python" local/stages.py "$@" ;; esac
-[[ -z $dry_run ]] || { use_environment; exec "$python" local/preflight.py plan "$first" "$last"; }
+hand_over "$@"    # status, clean, report, evaluate, export, --dry-run; what follows is the stages
 
 # What is about to be done, on which devices: all that can be wrong with it is said now.
 stages=$("$python" local/stages.py begin "$first" "$last")
@@ -59,7 +46,7 @@ check_settings $stages
 
 data=$OUTPUT_ROOT/data
 exp=$OUTPUT_ROOT/exp/8k_telephone
-doing="the start" log=""
+doing="the start" log="" again=$("$python" local/stages.py command "$first" "$last")
 trap 'say_why $?' ERR
 trap interrupted INT
 trap stop_as_asked TERM USR1    # as Slurm sends them before a job's time is over
@@ -111,9 +98,11 @@ stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start
   score "$folder" "$folder/model.pt"
 }
 
+worked=""
 for stage in $stages; do
   doing="stage $stage"
   if has_work "$stage"; then
+    worked=yes
     [[ $stage == 0 ]] || get_ready
     ((NODE_RANK > 0)) || "$python" local/stages.py open "$stage"
     "stage_$stage"
@@ -121,4 +110,6 @@ for stage in $stages; do
   fi
 done
 
-[[ $stages == 0 ]] || ((NODE_RANK > 0)) || "$python" local/table.py "$OUTPUT_ROOT/exp"
+((NODE_RANK == 0)) || exit 0
+[[ $stages == 0 ]] || show_results
+"$python" local/stages.py next "$first" "$last"

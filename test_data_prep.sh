@@ -10,9 +10,11 @@
 set -Eeuo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")"
 
+source local/colour.sh
+
 case ${1:-} in
   -h | --help) sed -n '2,/^set /{s/^# \{0,1\}//p}' test_data_prep.sh; exit ;;
-  ?*) echo "error: takes no argument, but variables: CONFIG=… bash test_data_prep.sh (-h explains)" >&2; exit 2 ;;
+  ?*) complain "takes no argument, but variables: CONFIG=… bash test_data_prep.sh (-h explains)"; exit 2 ;;
 esac
 
 source local/env.sh
@@ -26,7 +28,7 @@ work=$OUTPUT_ROOT/test_data_prep
 log=$work/stage0.log
 made=()
 failed=0
-trap 'echo "✗ stopped: see the line above" >&2' ERR
+trap 'say 2 31 "✗" "stopped: see the line above"' ERR
 rm -rf -- "$work"
 mkdir -p "$work"
 
@@ -40,7 +42,7 @@ if [[ $MINI_GENERAL_TRAIN && ! -e $GENERAL_TRAIN ]]; then
 fi
 
 check() {    # check WORDS COMMAND …: ✓ or ✗, and the words
-  if "${@:2}"; then echo "  ✓ $1"; else echo "  ✗ $1"; failed=1; fi
+  if "${@:2}"; then say 1 32 "  ✓" "$1"; else say 1 31 "  ✗" "$1"; failed=1; fi
 }
 
 prepare() {    # prepare VERB TITLE MANIFEST ROWS.jsonl COMMAND …: a corpus that fails does not stop the others
@@ -100,7 +102,8 @@ validate() {    # all checks of all rows; those that found nothing are named in 
 }
 
 echo
-[[ ${#made[@]} -gt 0 ]] || { echo "error: no corpus could be read; set GENERAL_TRAIN … in CONFIG" >&2; exit 1; }
+[[ ${#made[@]} -gt 0 ]] || { complain "no corpus could be read; set GENERAL_TRAIN … in CONFIG"; exit 1; }
 check validation validate
-((failed)) && { echo "✗ stage 0 would not succeed: mend what is marked ✗"; exit 1; }
-echo "✓ stage 0 is ready: bash run_experiment.sh 0 0"
+((failed)) && { say 1 31 "✗" "stage 0 would not succeed: mend what is marked ✗, then bash test_data_prep.sh"; exit 1; }
+say 1 32 "✓" "stage 0 is ready"
+say 1 1 next: "$("$python" local/stages.py command 0 0)"

@@ -138,7 +138,7 @@ def write_wav(path: Path | str, samples: np.ndarray | Iterable[np.ndarray], rate
     with whole_file(path, flushed=False) as temporary, wave.open(str(temporary), "wb") as out:
         out.setparams((1, 2, rate, 0, "NONE", "not compressed"))
         for piece in [samples] if isinstance(samples, np.ndarray) else samples:
-            out.writeframes(to_int16(piece).astype("<i2", copy=False))
+            out.writeframes(to_int16(piece).astype("<i2", copy=False).data)
 
 
 def _check_file(path: Path | str) -> None:

@@ -107,6 +107,7 @@ def encode(samples: np.ndarray, codec: str, kbps: float) -> list[bytes]:
     padded = np.zeros((1, (frames_in(len(samples)) + 1) * FRAME), np.int16)
     padded[0, FRAME - coder.delay :][: len(samples)] = samples
     context = av.CodecContext.create(coder.name, "w")
+    assert isinstance(context, av.AudioCodecContext)
     context.sample_rate, context.layout, context.format = RATE, "mono", "s16"
     context.bit_rate, context.options = round(kbps * 1000), coder.options
     sound = av.AudioFrame.from_ndarray(padded, format="s16", layout="mono")
@@ -130,6 +131,7 @@ def decode(frames: list[bytes], codec: str) -> np.ndarray:
 
     coder = CODERS[codec]
     context = av.CodecContext.create(coder.name, "r")
+    assert isinstance(context, av.AudioCodecContext)
     context.sample_rate, context.layout = coder.decodes_at, "mono"
     heard = [sound.to_ndarray()[0] for frame in frames for sound in context.decode(av.Packet(frame))]
     samples = np.concatenate(heard)

@@ -203,7 +203,7 @@ def _distribution(values: array[float], measure: Measure) -> dict[str, Any]:
     """Order statistics and a histogram. A value on an edge counts below it; what lies beyond, in the last bin."""
     found = np.frombuffer(values, np.float32).astype(np.float64)
     low, median, high = np.percentile(found, (5, 50, 95))
-    edges = nice_edges(measure.span or np.percentile(found, (0.5, 99.5)), len(found))
+    edges = nice_edges(measure.span or np.percentile(found, (0.5, 99.5)).tolist(), len(found))
     counts = np.histogram(np.clip(found - 1e-3 * (edges[1] - edges[0]), edges[0], edges[-1]), edges)[0]
     figures = {"min": found.min(), "p5": low, "median": median, "p95": high, "max": found.max(), "mean": found.mean()}
     rounded = {name: round(float(value), measure.digits + 1) for name, value in figures.items()}

@@ -71,7 +71,7 @@ class Offline:
     def _simulate(self, utterance: Utterance, room: Path) -> Record:
         name = file_name(utterance.key, FORMS[self.form].suffix)
         made = carry_file(self.simulator, utterance, room / name, self.measured, self.form)
-        row = {"channel": made.call.row()} | _fields(utterance)
+        row: Record = {"channel": made.call.row()} | _fields(utterance)
         if self.form == MU_LAW:
             row["samples"] = made.samples
         if self.hashed:  # a test set that has changed unnoticed proves nothing

@@ -10,12 +10,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 from data.errors import UserError
 from data.one_core import settle_on_one_core
@@ -51,7 +51,7 @@ def local(job: Job, numbers: list[int], jobs: int) -> Iterator[tuple[int, Made |
 
 def _as_finished(pool: ProcessPool, numbers: list[int], ahead: int) -> Iterator[tuple[int, Made | None]]:
     todo, tries = list(reversed(numbers)), dict.fromkeys(numbers, 0)
-    waiting: dict[ProcessFuture, int] = {}
+    waiting: dict[Future, int] = {}
     while todo or waiting:
         while todo and len(waiting) < ahead:
             number = todo.pop()

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable
 
+from data.colour import paint
+
 
 class UserError(Exception):
     """Something the user can put right. The message is one line: what, where, and what to do about it."""
@@ -37,5 +39,5 @@ def describe(error: OSError) -> str:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"{paint('error:', 'red', sys.stderr)} {message}", file=sys.stderr)
     return 1

@@ -143,7 +143,8 @@ def places(leak: Leak, hashes: np.ndarray, rows: Iterable[tuple[Path, Row]]) -> 
 
 def repeats(name: Name, hashes: np.ndarray, rows: Iterable[Row]) -> Iterator[str]:
     """Read the rows again for the names behind the hashes: `NAME: n times`."""
-    wanted, counts = set(hashes[:LOOKED_UP].tolist()), {}
+    wanted = set(hashes[:LOOKED_UP].tolist())
+    counts: dict[str, int] = {}
     for row in rows:
         if (found := name(row)) is not None and _hash(found) in wanted:
             counts[found] = counts.get(found, 0) + 1

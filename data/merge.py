@@ -70,9 +70,9 @@ def merge(job: Job) -> str:
             raise UserError(f"{job.split.jsonl}: no utterance is left: {reasons}; the first: {first}")
         _write_stats(job, totals, reasons)
     _tidy(job, folders)
-    line = (f"read {totals.kept + reasons.counts.total()} = kept {totals.kept} + {reasons}; {totals.seconds / 3600:.2f} hours, "
+    said = (f"read {totals.kept + reasons.counts.total()} = kept {totals.kept} + {reasons}; {totals.seconds / 3600:.2f} hours, "
             f"{totals.speakers or 'unknown'} speakers -> {job.split.jsonl}")  # fmt: skip
-    return "\n".join([line, *plausibility.summary(job.rules, ("header", "samples"), reasons)])
+    return "\n".join([said, *plausibility.summary(job.rules, ("header", "samples"), reasons)])
 
 
 def _count(job: Job) -> None:

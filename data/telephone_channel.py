@@ -84,11 +84,11 @@ def draw(mix: Mix, seed: int, key: str, variant: int = 0) -> Draws:
         snr_db=_between(rng, profile.snr_db, 2),
         talkers=int(rng.integers(profile.talkers[0], profile.talkers[1] + 1)),
         loss_rate=_between(rng, profile.loss_rate, 5),
-        mean_burst=_between(rng, profile.mean_burst, 3),
+        mean_burst=_if_bounded(rng, profile.mean_burst, 3),
         concealment=_one_of(rng, profile.concealment),
         upsampler=_one_of(rng, profile.upsampler),
-        noise_snr_db=_between(rng, profile.noise_snr_db, 2),
-        line_noise_dbov=_between(rng, profile.line_noise_dbov, 2),
+        noise_snr_db=_if_bounded(rng, profile.noise_snr_db, 2),
+        line_noise_dbov=_if_bounded(rng, profile.line_noise_dbov, 2),
         legs=tuple(Leg(codec, _rate(rng, profile, codec)) for codec in profile.legs),
         band=profile.band,
     )
@@ -172,8 +172,12 @@ def _generator(seed: int, purpose: int, part: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, purpose, part])))
 
 
-def _between(rng: np.random.Generator, bounds: Range | None, digits: int) -> float | None:
-    return None if bounds is None else round(float(rng.uniform(*bounds)), digits)
+def _between(rng: np.random.Generator, bounds: Range, digits: int) -> float:
+    return round(float(rng.uniform(*bounds)), digits)
+
+
+def _if_bounded(rng: np.random.Generator, bounds: Range | None, digits: int) -> float | None:
+    return None if bounds is None else _between(rng, bounds, digits)
 
 
 def _one_of(rng: np.random.Generator, choices: tuple) -> Any:

@@ -143,7 +143,8 @@ class _Stream:
     def next_character(self) -> str:
         """The first of the next value, or the bracket that closes them."""
         while True:
-            self.position = BETWEEN.match(self.window, self.position).end()
+            if between := BETWEEN.match(self.window, self.position):
+                self.position = between.end()
             if self.position < len(self.window):
                 return self.window[self.position]
             self.more()

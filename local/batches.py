@@ -107,6 +107,7 @@ class Utterances(Dataset):
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
         if row.get("channel") == MARK:
+            assert self.channel  # replay.channel_of gives one where a row is marked
             return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
         return storage.hear(row)
 

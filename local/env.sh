@@ -1,4 +1,4 @@
-# The Python environment; sourced with the top folder as working directory, sets $python.
+# The Python environment; sourced with the top folder as working directory, after local/colour.sh; sets $python.
 #   find_python        a bare Python 3.10-3.12: enough for local/stages.py
 #   use_environment    the active environment when its packages lie in the tested ranges (local/packages.py), otherwise
 #                      .venv with the exact pins of requirements.txt, made once. What a kill left half-installed is completed.
@@ -12,7 +12,7 @@ find_python() {
     found+=("$candidate is $({ "$python" -V 2>&1 || true; } | tail -n 1)")
     [[ -z ${PYTHON:-} ]] || break
   done
-  echo "error: Python 3.10, 3.11 or 3.12 is needed (${found[*]:-none is installed}); install one, or name it: PYTHON=/path/to/python3.11" >&2
+  complain "Python 3.10, 3.11 or 3.12 is needed (${found[*]:-none is installed}); install one, or name it: PYTHON=/path/to/python3.11"
   exit 1
 }
 
@@ -39,6 +39,6 @@ make_venv() (
 )
 
 fail_environment() {
-  echo "error: $1" >&2
+  complain "$1"
   exit 1
 }

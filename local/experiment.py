@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import shlex
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.colour import paint
 from data.errors import UserError
 from data.files import write_text
 from data.spelling import nearest
@@ -34,8 +37,9 @@ MACHINE = {
     "ENGINE",
     "CUDA_VISIBLE_DEVICES",
 }
-ASSIGNMENT = re.compile(r"""^\s*(?::\s+["']?\$\{|export\s+)?([A-Z_][A-Z0-9_]*):?=""")
+ASSIGNMENT = re.compile(r"(?:\$\{)?([A-Z_][A-Z0-9_]*):?\+?=")
 SOURCED = re.compile(r"(?:^|\s)(?:source|\.)\s+(\S+)")
+VERY_NEAR = 0.85  # of difflib's ratio: one letter in six, or two that changed places
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,12 @@ class Experiment:
         return "" if self.settings(stage).get("dataset_conf.hotword_rate", "0") == "0" else self["KEYWORDS"]
 
     def command(self, words: str) -> str:
-        """The command line that a message recommends; it works in this output folder."""
-        chosen = self["OUTPUT_ROOT"]
-        prefix = f"OUTPUT_ROOT={shlex.quote(chosen)} " if chosen not in ("", "exp_output") else ""
-        return f"{prefix}bash run_experiment.sh {words}"
+        """The command line that a message recommends: on these machines, in this folder, with what that does not remember yet."""
+        new = not (self.root / MEMORY).exists()
+        names = [*(("CONFIG", *self["GIVEN"].split()) if new else ()), *self["HERE"].split(), "OUTPUT_ROOT"]
+        usual = {"CONFIG": ("", BUILT_IN), "OUTPUT_ROOT": ("", "exp_output")}
+        said = [f"{name}={shlex.quote(self[name])} " for name in names if self[name] not in usual.get(name, ())]
+        return f"{''.join(said)}bash run_experiment.sh {words}"
 
 
 def recall(environ: Mapping[str, str]) -> list[str]:
@@ -153,9 +159,11 @@ def recall(environ: Mapping[str, str]) -> list[str]:
         )
     known = known_variables()
     check_variables(TOP / config, known | MACHINE)
+    note_misspelt(environ, known | MACHINE | {"CONFIG", "OUTPUT_ROOT"})
     given = sorted(name for name in known - MACHINE if name in environ)
     back = {name: value for name, value in memory.get("given", {}).items() if name not in environ}
-    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), **back}
+    here = sorted(name for name in MACHINE if name in environ)
+    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), "HERE": " ".join(here), **back}
     return [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
 
 
@@ -185,11 +193,29 @@ def assignments(path: Path) -> Iterator[tuple[Path, int, str]]:
     """(file, line, name) of each variable that a shell file, or one that it sources, sets."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         code = re.sub(r"(^|\s)#.*", "", line)
-        if match := ASSIGNMENT.match(code):
-            yield path, number, match[1]
+        yield from ((path, number, found[1]) for word in words_of(code) if (found := ASSIGNMENT.match(word)))
         for other in SOURCED.findall(code):
             if (TOP / other).is_file():
                 yield from assignments(TOP / other)
+
+
+def words_of(code: str) -> list[str]:
+    """A line as the shell divides it: what stands in quotes is one word."""
+    words = shlex.shlex(code, posix=True, punctuation_chars=True)
+    words.whitespace_split, words.commenters = True, ""
+    try:
+        return list(words)
+    except ValueError:  # a quotation that goes on in the next line
+        before, *quoted = re.split(r"[\"']", code)
+        return [*before.split(), *quoted]
+
+
+def note_misspelt(environ: Mapping[str, str], known: set[str]) -> None:
+    """Tell of a variable in the environment that was surely meant for us. Others have theirs there too: it is no error."""
+    for name in sorted(set(environ) - known):
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=VERY_NEAR):
+            note = paint("note:", "yellow", sys.stderr)
+            print(f"{note} nothing reads {name} of the environment; did you mean {near[0]}?", file=sys.stderr)
 
 
 def read_memory(root: Path) -> dict:

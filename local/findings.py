@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from data.colour import Colour, paint
 from data.errors import UserError
 
 Mark = Literal["✓", "!", "✗"]
+COLOURS: dict[Mark, Colour] = {"✓": "green", "!": "yellow", "✗": "red"}
 
 
 class Finding(NamedTuple):
@@ -48,4 +51,4 @@ def passes(subject: str, findings: Iterable[Finding]) -> bool:
 
 
 def _tell(subject: str, finding: Finding) -> None:
-    print(f"  {finding.mark} {subject:<9} {finding.words}", flush=True)
+    print(f"  {paint(finding.mark, COLOURS[finding.mark], sys.stdout)} {subject:<9} {finding.words}", flush=True)

@@ -16,7 +16,8 @@ from data.errors import UserError
 from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device
 from local.config import StageConfig
 from local.distributed import World
-from local.metrics_log import MetricsLog, clock, describe
+from local.figures import clock
+from local.metrics_log import MetricsLog, describe
 from local.optim import make_optimiser
 from local.replay import plan_epoch
 from local.resume import State, draw_on, generators, processes, seed_dropout
@@ -155,8 +156,8 @@ class Loop:
                 (total * self.world.size * counted).backward()
             sums = {part: sums[part] + losses[part].item() * counted for part in sums}
         norm = nn.utils.clip_grad_norm_(self.trained, self.config.train_conf.grad_clip)
-        *means, infinite, asked = self._sums([*sums.values(), not torch.isfinite(norm), bool(self.stop.name)])
-        means = {part: mean / counts[part] for part, mean in zip(sums, means, strict=True)}
+        *totals, infinite, asked = self._sums([*sums.values(), not torch.isfinite(norm), bool(self.stop.name)])
+        means = {part: total / counts[part] for part, total in zip(sums, totals, strict=True)}
         if self.bad.judge(means, finite_gradient=not infinite):
             self.optimiser.step()
         self.schedule.step()
@@ -218,7 +219,7 @@ class Loop:
             f"lr {figures['lr']:.2e} speed {figures['audio_hours_per_hour']:.0f} audio h/h "
             f"wait {100 * figures['data_wait']:.0f} % memory {figures['memory_gb']:.1f} GB left {clock(left)}"
         )
-        self.log.numbers("train", self.epoch, update, losses | figures)
+        self.log.numbers("train", self.epoch, update, losses | figures | {"updates": self.updates, "seconds_left": left})
 
     def _save_or_stop(self, save: Callable[[], None], over: bool) -> None:
         interval = self.config.train_conf.save_interval

@@ -86,9 +86,3 @@ def describe(losses: dict[str, float]) -> str:
     """`loss 3.214 (llm 2.900 ctc 1.046)`: the weighted total and its parts, each per token."""
     parts = " ".join(f"{name} {losses[name]:.3f}" for name in ("llm", "ctc") if name in losses)
     return f"loss {losses['total']:.3f} ({parts})"
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss"""
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

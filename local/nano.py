@@ -41,6 +41,7 @@ class FunASRNanoWithCTC(FunASRNano):
 
     llm_weight: float = 1.0
     causal_only: bool = False
+    audio_encoder_activation_checkpoint: bool  # FunASR's, from audio_encoder_conf
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)

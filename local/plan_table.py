@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from data.manifest import hours
 from local.disk_need import GB
+from local.figures import clock
 from local.marks import SCORED, title
-from local.metrics_log import clock
 from local.preflight_machine import machine_name
 from local.stages_ahead import StagesAhead, like
 from local.trial import Pace

@@ -18,7 +18,7 @@ if not __package__:  # `python local/preflight.py`: the top folder, not local/, 
 import os
 
 from data.errors import run
-from local import devices, request, stages
+from local import devices, request, stages, status
 from local.experiment import Experiment
 from local.findings import passes
 from local.marks import Decision, title
@@ -37,7 +37,9 @@ def plan(experiment: Experiment, decisions: dict[str, Decision], first: int, las
     for name, decision in decisions.items():
         print(f"{title(name):<11} {decision.reason}", flush=True)
     ahead = with_work(decisions)
-    return 0 if not ahead or look(experiment, ahead, costly=True) else 1
+    passed = not ahead or look(experiment, ahead, costly=True)
+    status.print_next(experiment.command(f"{first} {last}" if passed else f"--dry-run {first} {last}"))
+    return 0 if passed else 1
 
 
 def with_work(decisions: dict[str, Decision]) -> list[str]:

@@ -82,7 +82,8 @@ def _three_byte_characters() -> Iterator[bytes]:
 def _llm_tokenizer() -> PreTrainedTokenizerFast:
     """Byte-level BPE as Qwen3's, whose merges make Han characters of their bytes and nothing more."""
     by_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokens, merges = sorted(pre_tokenizers.ByteLevel.alphabet()), {}
+    tokens = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges: dict[tuple[str, str], None] = {}
     for code in chain(*KNOWN):
         [(spelt, _)] = by_bytes.pre_tokenize_str(chr(code))  # three letters, each of which stands for a byte
         merges |= {(spelt[0], spelt[1]): None, (spelt[:2], spelt[2]): None}

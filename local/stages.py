@@ -15,8 +15,11 @@ what differs.
     stages.py rows              the row files that stage 0 makes, such as real_8k_telephone/train
     stages.py replays STAGE     the rows of which a stage replays some; an empty line where it replays none
     stages.py hotwords STAGE    the keyword file of which a stage gives lists; an empty line where it gives none
-    stages.py status            one line a stage
+    stages.py status            where each stage stands (local/status.py)
     stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
+    stages.py command WORD …    the command line that does this in this output folder
+    stages.py next FIRST LAST   what to type after a run of these stages
+    stages.py final             the folder of the last trained stage, whose model is to be put into service
 """
 
 from __future__ import annotations
@@ -30,10 +33,11 @@ if not __package__:  # `python local/stages.py`: the top folder, not local/, mus
 import os
 import shutil
 
+from data.colour import paint
 from data.errors import UserError, run
 from data.files import write_text
 from local import experiment as experiments
-from local import marks, request
+from local import marks, request, status
 from local.experiment import Experiment, shown_path
 from local.marks import Decision
 
@@ -91,7 +95,7 @@ def ask(experiment: Experiment, name: str) -> int:
     decision = marks.decide(experiment, name)
     for note in decision.notes:
         print(f"   note: {note}", flush=True)
-    print(f"== {marks.title(name)}: {decision.reason}", flush=True)
+    print(f"{paint(f'== {marks.title(name)}:', 'bold', sys.stdout)} {decision.reason}", flush=True)
     return SKIP if decision.verdict == "skip" else 0
 
 
@@ -124,18 +128,19 @@ def note_final(experiment: Experiment) -> None:
         final.unlink(missing_ok=True)
 
 
-def status(experiment: Experiment) -> int:
-    """One line a stage: where it stands, and whether a run would go on with it."""
-    print(f"{experiment['CONFIG']} in {shown_path(experiment.root)}")
-    for name in ALL:
-        if name == "control" and experiment["CONTROLS"] != "1":
-            continue
-        try:
-            reason = marks.decide(experiment, name).reason
-        except UserError as error:
-            reason = f"would stop: {error}"
-        print(f"{marks.title(name):<10} {reason}")
+def tell_next(experiment: Experiment, one_by_one: bool) -> int:
+    """The last line: the stages that are left, or the next one where somebody goes one by one."""
+    standings = status.stand(experiment, chosen(experiment, 0, 3), running=False)
+    status.print_next(status.next_command(experiment, standings, one_by_one))
     return 0
+
+
+def final(experiment: Experiment) -> str:
+    """The folder of the stage whose model the experiment ends with, so far."""
+    note = experiment.stages / "final_checkpoint.txt"
+    if not note.is_file():
+        raise UserError(f"no stage has been trained yet: {experiment.command('0 3')}")
+    return str(Path(note.read_text(encoding="utf-8").strip()).parent)
 
 
 def clean(experiment: Experiment, name: str) -> int:
@@ -149,7 +154,7 @@ def clean(experiment: Experiment, name: str) -> int:
                 print(f"removing {shown_path(path)}")
                 remove(path)
         note_final(experiment)
-    return 0
+    return tell_next(experiment, one_by_one=True)
 
 
 def leavings(experiment: Experiment, name: str) -> list[Path]:
@@ -200,8 +205,11 @@ def main(argv: list[str] | None = None) -> int:
         "rows": lambda: print_lines(experiment.data_names()),
         "replays": lambda: print_lines([experiment.replays(words[0])]),
         "hotwords": lambda: print_lines([experiment.hotwords(words[0])]),
-        "status": lambda: status(experiment),
+        "status": lambda: status.show(experiment, chosen(experiment, 0, 3)),
         "clean": lambda: clean(experiment, words[0]),
+        "command": lambda: print_lines([experiment.command(" ".join(words))]),
+        "next": lambda: tell_next(experiment, one_by_one=words[0] == words[1]),
+        "final": lambda: print_lines([final(experiment)]),
     }
     return commands[command]()
 

@@ -7,9 +7,12 @@ logged() {    # logged COMMAND …: what it prints, to the terminal and to $log;
 }
 
 say_why() {    # say_why STATUS: the last line of a run that stops; 75: a signal asked its training to, and it has saved
-  local how="error: $doing failed${log:+, its log is $log}; once that is mended,"
-  (($1 != 75)) || how="stopped in $doing as asked;"
-  echo "$how the same command goes on from there" >&2
+  local goes_on="the same command goes on from there: $again"
+  if (($1 == 75)); then
+    echo "stopped in $doing as asked; $goes_on" >&2
+  else
+    complain "$doing failed${log:+, its log is $log}; once that is mended, $goes_on"
+  fi
 }
 
 trainer=""    # the process that is training
@@ -33,7 +36,7 @@ stop_as_asked() {
 
 interrupted() {    # Ctrl-C
   [[ -z $trainer ]] || { kill -TERM "$trainer" && wait "$trainer"; } 2>/dev/null || true
-  echo "interrupted in $doing; the same command goes on from there" >&2
+  echo "interrupted in $doing; the same command goes on from there: $again" >&2
   exit 130
 }
 
@@ -159,4 +162,10 @@ fetch_model() {    # the model must be here
   [[ ! -d $MODEL ]] || return 0
   model=$OUTPUT_ROOT/pretrained/${MODEL##*/}
   "$python" local/fetch_model.py "$MODEL" "$model"
+}
+
+show_results() {    # the table; and the page, where there is something new to tell
+  doing="the report" log=""
+  "$python" local/table.py "$OUTPUT_ROOT/exp"
+  [[ -z $worked && -e $exp/report.html ]] || "$python" -m local.report "$OUTPUT_ROOT"
 }

@@ -245,7 +245,9 @@ def way_rows(stage: str, ways: Results | None) -> Iterator[tuple[str, list[str]]
 
     The difference is paired, its interval by bootstrap over calls.
     """
-    for branch in ("llm", "ctc") if ways else ():
+    if ways is None:
+        return
+    for branch in ("llm", "ctc"):
         score = ways[branch]
         low, high = score.get("interval", (None, None))
         numbers = [percent(score.get(name)) for name in ("cer", "cer_originals", "difference")]

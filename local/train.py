@@ -204,8 +204,9 @@ def finish_epoch(stage: Stage, loop: Loop, log: MetricsLog | None, epoch: int) -
 def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
     """The best epoch, or the average of the best ones where that is better on dev; damaged files are left out."""
     whole, damaged = stage.epochs.read_best(stage.config.train_conf.avg_nbest_model)
-    for line in damaged if log else []:
-        log.say(f"{line}: that epoch is left out")
+    if log:
+        for line in damaged:
+            log.say(f"{line}: that epoch is left out")
     best = next(iter(whole))
     chosen, values, tensors = f"epoch {best}", stage.epochs.scores[best], whole[best]
     if len(whole) > 1:

@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ TOP = Path(__file__).resolve().parents[1]
 
 STAND_IN = """
 import os, pathlib, sys
-name = pathlib.Path(sys.argv[0]).stem
+program = pathlib.Path(sys.argv[0])
+name = program.parent.name if program.stem == "__main__" else program.stem
 words = sys.argv[1:]
 def after(option): return pathlib.Path(words[words.index(option) + 1])
 def made(path, text="{}\\n"):
@@ -51,10 +53,12 @@ elif name == "prepare_training_data" and words[0] == "convert":
         made(after("--split_test"))
 elif name == "train":
     made(after("--output_dir") / "model.pt", " ".join(words))
-elif name == "evaluate":
+elif name == "evaluate" and "--output_dir" in words:
     made(after("--output_dir") / "results.json")
 elif name == "table":
     print("the table")
+elif name == "report":
+    made(pathlib.Path(words[0]) / "exp/8k_telephone/report.html", "the page")
 """
 PROGRAMS = (
     "data/data_simulation.py",
@@ -63,6 +67,8 @@ PROGRAMS = (
     "local/preflight.py",
     "local/train.py",
     "local/evaluate.py",
+    "local/export.py",
+    "local/report/__main__.py",
     "local/table.py",
 )
 
@@ -72,13 +78,14 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.top = folder / "a recipe with blanks"
-        for room in ("conf", "data", "local", "local/mini"):
+        for room in ("conf", "data", "local", "local/mini", "local/report"):
             (self.top / room).mkdir(parents=True)
             for path in (TOP / room).glob("*.*"):
                 if path.is_file() and path.name != "local.sh":
                     shutil.copy(path, self.top / room)
         shutil.copy(TOP / "run_experiment.sh", self.top)
         shutil.copy(TOP / "requirements.txt", self.top)
+        (self.top / "local/report/__init__.py").touch()
         for program in PROGRAMS:
             (self.top / program).write_text(STAND_IN, encoding="utf-8")
         (self.top / "local/packages.py").write_text("", encoding="utf-8")  # any environment will do
@@ -135,6 +142,15 @@ def one_error(done: subprocess.CompletedProcess[str]) -> str:
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stderr
     return lines[0]
+
+
+def until(tree: Tree, word: str) -> None:
+    """Wait for a word in what the programs have noted."""
+    log = tree.top / "programs.log"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and word in log.read_text(encoding="utf-8")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def work_of(done: Callable[[], object]) -> float:

@@ -4,6 +4,7 @@
 #   bash tests/run.sh -m "not slow"      what takes seconds
 set -Eeuo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+source local/colour.sh
 source local/env.sh
 find_python
 use_environment

@@ -103,7 +103,7 @@ def tensors(path: Path) -> dict[str, torch.Tensor]:
 def metrics(folder: Path, kind: str) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl of one kind, without what depends on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    timed = ("audio_hours_per_hour", "data_wait", "memory_gb", "seconds")
+    timed = ("audio_hours_per_hour", "data_wait", "memory_gb", "seconds", "seconds_left")
     return [
         {name: value for name, value in line.items() if name not in timed}
         for line in lines

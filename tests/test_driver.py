@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 
 import pytest
-from driver_tree import TOP, Tree, names, one_error, work_of
+from driver_tree import TOP, Tree, names, one_error, until, work_of
 
 
 @pytest.fixture
@@ -30,9 +29,10 @@ def test_the_whole_experiment_in_order_from_another_folder(tree, tmp_path):
     assert done.returncode == 0, done.stderr
     assert names(tree.programs()) == (
         ["corpus"] + ["data_simulation"] * 4 + ["prepare_training_data"] * 5
-        + ["preflight", "evaluate"] + ["train", "evaluate"] * 3 + ["table"]
+        + ["preflight", "evaluate"] + ["train", "evaluate"] * 3 + ["table", "report"]
     )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "the table"
+    assert done.stdout.splitlines()[-2:] == ["the table", "next: DEVICE=cpu bash run_experiment.sh export"]
+    assert "\x1b" not in done.stdout + done.stderr
     assert done.stderr.splitlines()[0].startswith(
         "experiment  conf/micro.sh (built in, needs no data), stages 0 to 3"
     )
@@ -88,7 +88,7 @@ def test_a_second_run_skips_all_within_seconds(finished):
     finished.programs()
     done = finished.run("0 3")
     assert done.returncode == 0, done.stderr
-    assert names(finished.programs()) == ["table"]
+    assert names(finished.programs()) == ["table"], "and the page is there, with nothing new to tell"
     reasons = [line for line in done.stdout.splitlines() if line.startswith("==")]
     assert len(reasons) == 5 and all("inputs and settings unchanged: skipped" in line for line in reasons)
 
@@ -125,11 +125,12 @@ def test_a_failing_step_names_stage_and_log_and_goes_on_next_time(tree):
     done = tree.run("0 3", FAIL="train --config conf/stage2")
     assert done.returncode != 0
     assert "stage 2 failed" in one_error(done) and "stage2_adapter/train.log" in one_error(done)
+    assert one_error(done).endswith("the same command goes on from there: DEVICE=cpu bash run_experiment.sh 0 3")
     assert names(tree.programs())[-1] == "train"
     again = tree.run("0 3")
     assert again.returncode == 0, again.stderr
     assert "== stage 2: begun" in again.stdout and "goes on" in again.stdout
-    assert names(tree.programs()) == ["preflight", "train", "evaluate", "train", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "train", "evaluate", "train", "evaluate", "table", "report"]
 
 
 def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree):
@@ -137,15 +138,6 @@ def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree
     assert done.returncode == 75 and "error:" not in done.stderr
     assert "stopped in stage 1 as asked; the same command goes on from there" in done.stderr
     assert tree.run("0 1").returncode == 0
-
-
-def until(tree: Tree, word: str) -> None:
-    """Wait for a word in what the programs have noted."""
-    log = tree.top / "programs.log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and word in log.read_text(encoding="utf-8")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
@@ -178,7 +170,7 @@ def test_only_the_scores_are_made_again_after_a_kill_in_scoring(tree):
     )
     tree.programs()
     assert tree.run("0 1").returncode == 0
-    assert names(tree.programs()) == ["preflight", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "evaluate", "table", "report"]
 
 
 def test_a_changed_setting_stops_names_itself_and_two_ways_on(tree):
@@ -195,7 +187,7 @@ def test_a_changed_setting_stops_names_itself_and_two_ways_on(tree):
     assert not (tree.stages / "stage2_checkpoint.txt").exists()
     changed = tree.run("2 2", STAGE2_SET="++optim_conf.lr=0.5")
     assert changed.returncode == 0, changed.stderr
-    assert names(tree.programs()) == ["preflight", "train", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "train", "evaluate", "table", "report"]
     later = tree.run("3 3")
     assert later.returncode == 1 and "the model it starts from was" in one_error(later)
 
@@ -219,7 +211,7 @@ def test_changed_keywords_ask_for_new_scores_only(tree):
     assert "KEYWORDS was" in one_error(done) and "bash run_experiment.sh clean scores" in one_error(done)
     assert tree.run("clean scores").returncode == 0
     assert tree.run("1 1").returncode == 0
-    assert names(tree.programs()) == ["preflight", "evaluate", "evaluate", "table"]
+    assert names(tree.programs()) == ["preflight", "evaluate", "evaluate", "table", "report"]
 
 
 def test_a_changed_source_file_is_noted_no_more(tree):
@@ -243,7 +235,7 @@ def test_calls_only_starts_stage_3_from_the_released_model(tree):
     assert "no CALLS_TEST: the calls' dev set is divided by call into dev and test" in done.stderr
     programs = tree.programs()
     assert names(programs) == (
-        ["data_simulation"] + ["prepare_training_data"] * 3 + ["preflight", "evaluate", "train", "evaluate", "table"]
+        ["data_simulation"] + ["prepare_training_data"] * 3 + ["preflight", "evaluate", "train", "evaluate", "table", "report"]
     )
     assert "--silence 200" in programs[0] and "--split_test" in programs[2]
     assert "--config conf/stage3" in programs[6] and "--init released" in programs[6]
@@ -306,13 +298,43 @@ def test_calls_only_can_replay_too(tree):
     assert "--replay exp_output/data/simulated_8k_telephone/train.jsonl" in "".join(programs)
 
 
-def test_status_says_where_each_stage_stands(tree):
-    assert tree.run("0 1", FAIL="train --config conf/stage1").returncode != 0
-    lines = tree.run("status").stdout.splitlines()
-    assert "conf/micro.sh in exp_output" in lines[0]
-    assert re.fullmatch(r"stage 0 +finished .* skipped", lines[1])
-    assert re.fullmatch(r"stage 1 +begun .* goes on", lines[3])
-    assert re.fullmatch(r"stage 2 +not run yet", lines[4])
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("report", "report exp_output"),
+        ("evaluate --model a --data b", "evaluate --model a --data b"),
+        ("export", "export exp_output/exp/8k_telephone/stage3_lora exp_output/export/stage3_lora"),
+        ("export my_model", "export exp_output/exp/8k_telephone/stage3_lora my_model"),
+    ],
+)
+def test_what_is_no_stage_is_handed_over(finished, words, command):
+    finished.programs()
+    done = finished.run(words)
+    assert done.returncode == 0, done.stderr
+    assert finished.programs() == [command]
+
+
+def test_the_model_so_far_is_exported_and_without_one_the_command_is_named(tree):
+    command = "CONFIG=conf/micro.sh DEVICE=cpu bash run_experiment.sh 0 3"
+    assert one_error(tree.run("export")).endswith(f"no stage has been trained yet: {command}")
+    assert tree.run("0 1").returncode == 0
+    tree.programs()
+    assert tree.run("export").returncode == 0
+    assert tree.programs() == ["export exp_output/exp/8k_telephone/stage1_encoder exp_output/export/stage1_encoder"]
+
+
+def test_a_run_ends_with_what_to_type_next(tree):
+    ends = [tree.run(words).stdout.splitlines()[-1] for words in ("0 0", "1 1", "2 3")]
+    assert ends == [f"next: DEVICE=cpu bash run_experiment.sh {words}" for words in ("1 1", "2 2", "export")]
+    assert tree.run("clean 2").stdout.splitlines()[-1] == "next: DEVICE=cpu bash run_experiment.sh 2 2"
+    elsewhere = tree.run("0 1", OUTPUT_ROOT="else where").stdout.splitlines()[-1]
+    assert elsewhere == "next: DEVICE=cpu OUTPUT_ROOT='else where' bash run_experiment.sh 2 3"
+
+
+def test_every_line_of_help_that_names_a_command_is_one_that_is_known(finished):
+    told = finished.run("--help").stdout.splitlines()
+    commands = [line.split()[2] for line in told if line.strip().startswith("bash run_experiment.sh")]
+    assert commands == ["[STAGE", "--dry-run", "status", "clean", "report", "evaluate", "export"]
 
 
 def test_the_driver_stays_a_page():

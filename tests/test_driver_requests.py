@@ -22,6 +22,8 @@ def tree(tmp_path) -> Tree:
         ("clean", "clean takes one of"),
         ("clean everything", "clean takes one of"),
         ("status now", "status takes no argument"),
+        ("report now", "report takes no argument"),
+        ("export here now", "export takes one argument at most"),
         ("--dry-run status", "STAGE is 0, 1, 2 or 3, not 'status'"),
         ("--dry-run 3 1", "STAGE 3 comes after STOP_STAGE 1"),
         ("--dry-run 0 1 2", "at most two arguments"),
@@ -89,6 +91,31 @@ def test_an_unknown_variable_in_a_configuration_names_file_and_line(tree, line, 
     (tree.top / "conf/own.sh").write_text(f"folder=/corpora    # a helper\n{line}\n", encoding="utf-8")
     done = tree.run("0 0", CONFIG="own")
     assert done.returncode == 1 and said in one_error(done)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('folder=/a; : "${MODEL:=x}" "${KEYWORD:=y}"', "conf/local.sh:1: unknown variable KEYWORD; did you mean KEYWORDS?"),
+        ("SEED=1 GENERAL_TRIAN=/a", "conf/local.sh:1: unknown variable GENERAL_TRIAN; did you mean GENERAL_TRAIN?"),
+        ('if true; then\n  PROMT="a b"\nfi', "conf/local.sh:2: unknown variable PROMT; did you mean PROMPT?"),
+        ("# SEEDS=1\nSTAGE1_SET='++a=1 SEEDS=2'", None),
+    ],
+)
+def test_a_misspelt_variable_in_the_private_file_is_found_wherever_it_stands(tree, text, said):
+    (tree.top / "conf/local.sh").write_text(text + "\n", encoding="utf-8")
+    done = tree.run("status", CONFIG="wenetspeech_telephone")
+    assert said in one_error(done) if said else done.returncode == 0
+
+
+def test_a_misspelt_variable_in_the_environment_is_noted_and_others_are_not(tree):
+    others = {"PROMPT_COMMAND": "x", "LC_ALL": "C", "SLURM_NNODES": "2", "HOSTNAME": "a", "PYTHONPATH": "", "DATA": "x"}
+    done = tree.run("status", GENERAL_TRIAN="a", CUDA_VISIBLE_DEVICE="0", **others)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "note: nothing reads CUDA_VISIBLE_DEVICE of the environment; did you mean CUDA_VISIBLE_DEVICES?",
+        "note: nothing reads GENERAL_TRIAN of the environment; did you mean GENERAL_TRAIN?",
+    ]
 
 
 @pytest.mark.parametrize(

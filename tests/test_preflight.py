@@ -113,12 +113,15 @@ def test_the_plan_says_why_and_looks_closer(asked, capsys):
     main, looked = asked
     assert main("plan 0 1", {"0": SKIPPED, "baseline": NEW, "1": NEW}) == 0
     assert looked == [(["baseline", "1"], True)]
-    assert capsys.readouterr().out.splitlines() == ["stage 0     finished", "baseline    not run yet", "stage 1     not run yet"]
+    told = capsys.readouterr().out.splitlines()
+    assert told[:-1] == ["stage 0     finished", "baseline    not run yet", "stage 1     not run yet"]
+    assert told[-1].startswith("next: ") and told[-1].endswith("bash run_experiment.sh 0 1")
 
 
 @pytest.mark.parametrize("command", ["check", "plan"])
-def test_a_fault_is_the_exit_status(asked, command):
+def test_a_fault_is_the_exit_status(asked, command, capsys):
     assert asked[0](f"{command} 1 1", {"1": NEW}, sound=False) == 1
+    assert command == "check" or capsys.readouterr().out.endswith("bash run_experiment.sh --dry-run 1 1\n")
 
 
 def test_the_first_checks_import_nothing_heavy():

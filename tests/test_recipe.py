@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,25 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
+from recipe_copy import TOP, copy_recipe, environment
 
 pytestmark = pytest.mark.slow
-TOP = Path(__file__).resolve().parents[1]
-PLACE = "Fun ASR/examples/industrial_data_pretraining/fun_asr_nano_8k_telephone"  # where a FunASR checkout would hold it
 STAGES = {1: "stage1_encoder", 2: "stage2_adapter", 3: "stage3_lora"}
 MONITOR = r'tail -n +1 exp_output/exp/8k_telephone/*/train.log | grep -E "(loss|CER|epoch)"'
-
-
-def copy_recipe(folder: Path) -> Path:
-    """The recipe without anything that a run or a tool made, in a path with blanks."""
-    top = folder / PLACE
-    leave = shutil.ignore_patterns(".git", ".venv", "exp_output*", "__pycache__", ".pytest_cache", ".hypothesis", "local.sh")
-    shutil.copytree(TOP, top, ignore=leave)
-    return top
-
-
-def environment(**variables: str) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return kept | {"PYTHON": sys.executable, "DEVICE": "cpu", "OMP_NUM_THREADS": "1", "CONFIG": "conf/micro.sh"} | variables
 
 
 def experiment(top: Path, words: str = "0 3", **variables: str) -> subprocess.CompletedProcess[str]:
@@ -85,6 +70,16 @@ def test_the_monitoring_commands_tell_a_story(undisturbed: tuple[Path, str]) -> 
     assert [int(line.split()[0]) for line in counted] == [8, 8, 40, 8, 8, 38, 110]  # dev test train; 2 of 40 calls are marked
     newest = shell(top, "ls -t exp_output/exp/8k_telephone/ | grep -v checkpoint").split()
     assert newest == ["stage3_lora", "stage2_adapter", "stage1_encoder", "baseline"]
+
+
+def test_the_status_of_a_finished_experiment(undisturbed: tuple[Path, str]) -> None:
+    top, _ = undisturbed
+    told = experiment(top, "status").stdout.splitlines()
+    rows = {" ".join(line.split()[:2]): line for line in told}
+    for number in STAGES:
+        updates = re.search(r" finished .* (\d+) of (\d+)  1 of 1 +\d+\.\d{3} ", rows[f"stage {number}"])
+        assert updates and updates[1] == updates[2], rows
+    assert told[-1] == "next: DEVICE=cpu bash run_experiment.sh export"
 
 
 def test_a_second_run_skips_everything_at_once(undisturbed: tuple[Path, str]) -> None:

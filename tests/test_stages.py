@@ -309,6 +309,15 @@ def test_one_run_at_a_time_in_an_output_folder(tmp_path, monkeypatch):
         assert request.lock(second.fileno()) == 0
 
 
+def test_a_recommended_command_says_again_what_would_else_be_lost(tmp_path):
+    given = {"GIVEN": "CALLS_TEST SEED", "SEED": "2", "CALLS_TEST": "", "HERE": "NPROC", "NPROC": "2"}
+    fresh = Experiment({"CONFIG": "conf/a b.sh", **given, "OUTPUT_ROOT": str(tmp_path)})
+    end = f"NPROC=2 OUTPUT_ROOT={tmp_path} bash run_experiment.sh 0 3"
+    assert fresh.command("0 3") == f"CONFIG='conf/a b.sh' CALLS_TEST='' SEED=2 {end}"
+    experiments.remember(fresh)
+    assert fresh.command("0 3") == end
+
+
 def test_every_variable_has_a_default_and_its_use():
     known = experiments.known_variables()
     assert {"MODEL", "SEED", "NNODES", "MINI_CALLS_TEST"} <= known

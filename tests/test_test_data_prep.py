@@ -74,7 +74,9 @@ def test_ten_utterances_of_each_corpus_are_made_and_checked(done):
     assert calls[3] == "  ✓ conversion 10/10, implausible: 1"
     assert ran.stdout.count("  ✓ simulation 10/10") == 3 and "  ✓ conversion of the other half" in ran.stdout
     assert "✗" not in ran.stdout and "  ✓ validation" in ran.stdout
-    assert ran.stdout.splitlines()[-1].startswith("✓")
+    ready, then = ran.stdout.splitlines()[-2:]
+    assert ready.startswith("✓") and then.startswith("next: CONFIG=conf/wenetspeech_telephone.sh ")
+    assert then.endswith(f"OUTPUT_ROOT='{folder}/e x p' bash run_experiment.sh 0 0")
     assert not (folder / "e x p" / "data").exists()
 
 

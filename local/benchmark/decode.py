@@ -35,7 +35,7 @@ from local.nano import FunASRNanoWithCTC
 from local.tally import SECONDS_A_FRAME
 
 MOST_TOKENS = 2000  # FunASR's default would cut the longest texts
-COLUMNS: Columns = RACE | {"LLM's texts as ours": ("same_texts", "{:,}".format)}
+COLUMNS: Columns = {**RACE, "LLM's texts as ours": ("same_texts", "{:,}".format)}
 
 Texts = dict[int, str]  # the LLM's, by row
 

@@ -32,7 +32,7 @@ class LapTimer:
         """An epoch of so many steps. Raises UserError where none would be timed."""
         if steps <= self.untimed:
             raise UserError(f"an epoch of {steps} steps is too short: the first {self.untimed} are not timed, raise --updates")
-        self.left, self.done = steps, 0
+        self.left, self.done, self.waited = steps, 0, 0.0
 
     def step_done(self, waited: float) -> None:
         """`waited` seconds for its data."""

@@ -15,6 +15,7 @@ from local.benchmark.lap import Lap, LapTimer
 from local.config import StageConfig, load_stage
 from local.experiment import STAGE_FILES, TOP
 from local.loop import Loop
+from local.metrics_log import MetricsLog
 
 SMALL = ("++dataset_conf.batch_size=2048", "++dataset_conf.batch_size_utts=16", "++dataset_conf.num_workers=1")
 SMALLEST = ("++dataset_conf.batch_size=1200", "++dataset_conf.batch_size_utts=2", "++dataset_conf.num_workers=1")
@@ -44,11 +45,12 @@ def build_stage(
     return train.Stage(load_stage(arguments.config, replaced), arguments, distributed.join(device))
 
 
-class Listener:
+class Listener(MetricsLog):
     """In the place of the loop's log, which hears of every update: keeps the time and the losses."""
 
     def __init__(self, timer: LapTimer) -> None:
-        self.timer, self.losses = timer, []
+        self.timer = timer
+        self.losses: list[float] = []
 
     def begin(self, updates: int) -> None:
         """An epoch of so many."""

@@ -23,7 +23,7 @@ Make = Callable[[list[Path], Path], Work]  # from the clean files and the folder
 
 def rivals(clean: list[Path], out: Path) -> list[Contestant]:
     """All of them; without work where their package or program is not installed."""
-    found = {name: (find_spec(need), make) for name, (need, make) in PACKAGES.items()}
+    found: dict[str, tuple[object, Make]] = {name: (find_spec(need), make) for name, (need, make) in PACKAGES.items()}
     found |= {name: (shutil.which(need), make) for name, (need, make) in PROGRAMS.items()}
     return [Contestant(name, make(clean, out) if there else None) for name, (there, make) in found.items()]
 
@@ -37,7 +37,7 @@ def _scipy(clean: list[Path], out: Path) -> Work:
     def work(i: int) -> None:
         rng = np.random.default_rng(i)
         speech, _ = soundfile.read(clean[i])
-        talkers = rng.choice(len(clean), min(rng.integers(3, 8), len(clean)), replace=False)
+        talkers = rng.choice(len(clean), min(int(rng.integers(3, 8)), len(clean)), replace=False)
         babble = sum(soundfile.read(clean[talker])[0] for talker in talkers)
         gain = np.sqrt(np.mean(speech**2) / np.mean(babble**2)) * 10 ** (-rng.uniform(10, 25) / 20)
         narrow = resample_poly(fftconvolve(speech + gain * babble, taps, "same"), 1, 2)

@@ -33,7 +33,7 @@ Timings = dict[tuple[str, str], Timing | None]  # by title and name; None: not i
 
 
 def race(
-    groups: Groups, utterances: int, rounds: int, tidy: Callable[[], None], warm_up: int = WARM_UP, by: str = "cpu"
+    groups: Groups, utterances: int, rounds: int, tidy: Callable[[], object], warm_up: int = WARM_UP, by: str = "cpu"
 ) -> Timings:
     """The best round of every contestant `by` CPU time or the clock. `tidy` is called, untimed, before each pass."""
     best: Timings = {}

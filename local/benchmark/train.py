@@ -217,7 +217,8 @@ class Race:
         }
 
 
-def _against(peak: Peak, first: First, best: Record) -> Record:
+def _against(peak: Peak, first: First | None, best: Record) -> Record:
+    assert first is not None  # whose first epoch failed has no best one
     flops = first.flops * best["audio_hours_an_hour"]
     shares = {"tflops": flops / TERA, "peak_percent": 100 * flops / peak.flops}
     return shares | {"gflops_a_second_of_audio": first.flops / 1e9, "memory_gb": first.memory}

@@ -142,7 +142,7 @@ def teach(folder: Path, number: int, steps: int, check_every: int, dev_count: in
         schedule.step()
         if step % check_every == 0 or step == steps:
             rates = dict(zip(("llm", "ctc"), error_rates(model, settings["tokenizer"], dev), strict=True))
-            line = {"lesson": number + 1, "step": step, "seconds": round(time.monotonic() - began)}
+            line: dict[str, float] = {"lesson": number + 1, "step": step, "seconds": round(time.monotonic() - began)}
             line |= {f"dev_cer_{part}": round(rate, 2) for part, rate in rates.items()}
             line |= {f"loss_{part}": round(mean.item(), 4) for part, mean in means.items()}
             note(folder / "train.jsonl", line)

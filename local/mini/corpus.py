@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing import connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -113,7 +115,8 @@ def each_in_its_process(work: Callable[[list], int], chunks: list[list], jobs: i
     Raises UserError when a process fails or is killed (a `multiprocessing.Pool` would wait for it for ever).
     """
     fork = multiprocessing.get_context("fork")
-    waiting, running = chunks[::-1], {}
+    waiting = chunks[::-1]
+    running: dict[Any, tuple[ForkProcess, list]] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             chunk = waiting.pop()

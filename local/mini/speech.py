@@ -37,7 +37,7 @@ class _Synthesiser:
         self.library.espeak_SetSynthCallback(self._callback)
         self.voice = ""
 
-    def _keep(self, wave: ctypes.POINTER(ctypes.c_short), count: int, _events: ctypes.c_void_p) -> int:
+    def _keep(self, wave: ctypes._Pointer[ctypes.c_short], count: int, _events: ctypes.c_void_p) -> int:
         if wave and count > 0:
             self.samples.append(np.ctypeslib.as_array(wave, (count,)).copy())
         return 0
