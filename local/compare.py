@@ -15,6 +15,7 @@ if not __package__:  # `python local/compare.py`: the top folder, not local/, mu
 import argparse
 import json
 from collections.abc import Hashable, Iterator
+from typing import Any
 
 from data.errors import UserError, run
 from data.text import normalise, units
@@ -23,7 +24,7 @@ from local.bootstrap import Ratio, ratio_intervals
 from local.keywords import spot_keywords
 
 BRANCHES = {"llm": "LLM", "ctc": "CTC"}
-Line = dict[str, str]
+Line = dict[str, Any]  # of decode/SET.jsonl
 
 
 def read_decoded(folder: Path, name: str) -> dict[str, Line]:
@@ -98,7 +99,7 @@ def keywords_of(folder: Path, name: str) -> list[str]:
 
 def call_of(line: Line) -> str:
     """What an utterance is drawn with: its call, else itself."""
-    return line.get("call", line["key"])
+    return line["call"] if "call" in line else line["key"]
 
 
 def edits_of(line: Line, branch: str) -> EditCounts:

@@ -47,7 +47,7 @@ def score_dev(model, tokenizer, data: Utterances, config: StageConfig, world: Wo
     for part, batch, heard in hear(model, tokenizer, data, batching, world):
         sums = {name: sums[name] + float(value) for name, value in model(**batch).items()}
         references = [_units(target(data.rows[index]["messages"])) for index in part]
-        texts = [one.llm for one in heard], [one.ctc for one in heard]
+        texts = [one.llm for one in heard], [one.ctc or "" for one in heard]
         edits = [before + _edits(references, side) for before, side in zip(edits, texts, strict=True)]
     model.llm_weight, model.ctc_weight = weights
     return _score(world.sums([*sums.values(), *(n for e in edits for n in (e.errors, e.ref))]), config)

@@ -261,7 +261,7 @@ def known_speakers(arguments: argparse.Namespace, sets: dict[str, list[dict]]) -
 
 
 def evaluate_lists(
-    folder: Path, recogniser: Recogniser, rows: list[dict], keywords: list[str], classes: dict[str, str]
+    folder: Path, recogniser: Recogniser, rows: list[dict], keywords: list[str], classes: dict[str, str] | None
 ) -> dict:
     """The calls with lists of keywords in their prompts, in all processes; the scores of the LLM, in process 0."""
     scores = {}

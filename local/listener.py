@@ -27,10 +27,10 @@ class Listener:
     def __init__(self, model_dir: str, device: torch.device, hotwords: Sequence[str] = ()) -> None:
         logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
         self.device = device
-        self.model, settings = build(model_dir, None, {}, str(device))
+        self.model, settings = build(model_dir, None, {}, str(device), needs_ctc=False)
         self.model.eval()
         self.tokenizer = settings["tokenizer"]
-        self.featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
+        self.featuriser = Featuriser(settings, getattr(self.model, "ctc_tokenizer", None), self.model.use_low_frame_rate)
         self.prompt = FunASRNano.get_prompt(None, list(hotwords), settings.get("language"), settings.get("itn", True))
 
     def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:

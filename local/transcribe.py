@@ -35,7 +35,7 @@ class Said:
     start: float
     end: float
     text: str
-    ctc_text: str
+    ctc_text: str | None
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

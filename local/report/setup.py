@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from data.page_parts import count, hours, table, words
+from local.figures import clock
 from local.fingerprint import Table
 from local.report.load import Fields, Stage, Tree
 from local.report.words import note, tr
@@ -96,12 +97,6 @@ def _pace(stage: Stage | None) -> Iterator[str]:
 def gpu_hours(spent: Fields) -> float:
     """Of one stage's training; none on CPUs."""
     return spent["seconds"] / 3600 * spent["processes"] if spent["device"] != "cpu" else 0.0
-
-
-def clock(seconds: float) -> str:
-    """h:mm:ss"""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _total(tree: Tree) -> str:
