@@ -108,6 +108,27 @@ MUTANTS = (
         "tests/test_decode.py::test_an_utterance_that_never_ends_is_cut_by_its_own_sound_in_any_company",
     ),
     Mutant(
+        "weights that are given away are rounded",
+        "local/export.py",
+        '"llm_dtype", "fp32"',
+        '"llm_dtype", "bf16"',
+        "tests/test_export.py::test_every_tensor_is_the_checkpoints_in_fp32",
+    ),
+    Mutant(
+        "calls cut in the midst of speech",
+        "data/pauses.py",
+        "[pause for pause in pauses if pause[0] >= half] or pauses",
+        "[pause for pause in pauses if pause[0] >= half]",
+        "tests/test_pauses.py::test_a_pause_far_from_the_bound_is_better_than_a_cut_in_speech",
+    ),
+    Mutant(
+        "speech told later than it is",
+        "data/pauses.py",
+        "rate)[lag:]",
+        "rate)[: -lag or None]",
+        "tests/test_pauses.py::test_times_are_not_late_by_the_lag_of_the_envelope",
+    ),
+    Mutant(
         "repeats cut that were spoken",
         "local/runaway.py",
         "            self.open = False\n            return\n",

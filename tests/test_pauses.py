@@ -56,6 +56,13 @@ def test_pieces_lie_where_somebody_speaks(rate, floor_dbov):
     assert close(times(cut_at_pauses(sound, rate), rate), spoken)
 
 
+def test_times_are_not_late_by_the_lag_of_the_envelope():
+    """Begins are a little early, ends a little late, by the 60 ms of it neither."""
+    sound, spoken = recording(*[1.0, 1.0] * 10)
+    off = np.subtract(times(cut_at_pauses(sound, RATE)), spoken)
+    assert abs(off.mean()) < 0.03 and off[:, 0].max() < off[:, 1].min()
+
+
 def test_a_noisy_line_is_no_speech():
     """12 dB below the speech, less than P.56 asks for, and in bursts that come 4 dB nearer."""
     sound, spoken = recording(2.0, 2.0, 1.5, 1.0, 3.0, 2.0, 2.0, floor_dbov=-38.0)
