@@ -162,7 +162,7 @@ def recall(environ: Mapping[str, str]) -> list[str]:
     note_misspelt(environ, known | MACHINE | {"CONFIG", "OUTPUT_ROOT"})
     given = sorted(name for name in known - MACHINE if name in environ)
     back = {name: value for name, value in memory.get("given", {}).items() if name not in environ}
-    here = sorted(name for name in MACHINE if name in environ)
+    here = sorted(name for name in MACHINE if name in environ)  # not remembered: said again in commands that are recommended
     exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), "HERE": " ".join(here), **back}
     return [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
 
