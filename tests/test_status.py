@@ -74,9 +74,9 @@ def test_beside_a_training_that_is_writing(tree):
 
 def test_how_far_stage_0_has_come(tree):
     assert tree.run("0 0", FAIL="data_simulation --manifest exp_output/mini/general/dev.jsonl").returncode != 0
-    assert " interrupted, 1 of 7 files " in told(tree)[2]
+    assert " interrupted, 1 of 8 files " in told(tree)[2]
     (tree.output / "data/simulated_8k_telephone/shards/dev/0001-of-0004").mkdir(parents=True)
-    assert " interrupted, 1 of 7 files, 1 of 4 shards of the next " in told(tree)[2]
+    assert " interrupted, 1 of 8 files, 1 of 4 shards of the next " in told(tree)[2]
 
 
 def test_a_training_that_is_done_is_being_scored(tree):

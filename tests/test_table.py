@@ -174,10 +174,11 @@ def test_intervals_and_details_stand_in_tables_of_their_own(exp_dir: Path) -> No
     printed = rows(exp_dir)
     assert printed["stage 3, 95 %"] == ["[5.10, 7.00]", "n/a", "n/a", "n/a", "n/a", "n/a"]
     assert printed["calls; silence"] == [
-        "hits", "false alarms", "CER inside keywords", "CER outside", "KWER, listed", "empty", "repeated", "alarms an hour (LLM)",
+        "hits", "false alarms", "CER inside keywords", "CER outside", "KWER, listed", "CER, distractors", "empty", "repeated",
+        "alarms an hour (LLM)",
     ]  # fmt: skip
-    assert printed["stage 3, in detail"] == ["150", "2", "3.00", "7.12", "1.25", "0.50", "0.00", "30.0"]
-    assert printed["baseline, in detail"] == ["-"] * 8
+    assert printed["stage 3, in detail"] == ["150", "2", "3.00", "7.12", "1.25", "11.00", "0.50", "0.00", "30.0"]
+    assert printed["baseline, in detail"] == ["-", "-", "-", "-", "20.00", "85.00", "-", "-", "-"]
     assert "2 speakers of calls_test are in train too (KNOWN_SPEAKERS=1)." in list(table.report(exp_dir))
 
 
