@@ -7,7 +7,7 @@
 : "${INIT=trained}"            # trained: stage 3 goes on from stage 2; released: from MODEL, without stages 1 and 2
 : "${SEED=1}"                  # of every draw: channel, order of batches, dropout, LoRA
 : "${PROMPT=语音转写：}"       # FunASR's form for unpunctuated targets: 语音转写，不进行文本规整：
-: "${KEYWORDS=}"               # file, one business keyword a line; empty = no keyword scores
+: "${KEYWORDS=}"               # file, one business keyword a line; empty = no keyword scores, no lists of them in training
 : "${CHANNEL_PROFILE=default}" # simulated calls: a profile or a mix of conf/telephone_channel.yaml
 : "${SIMULATE=}"               # offline: stage 0 simulates the training speech once; online: training does, anew each
                                # epoch; empty: as dataset_conf.simulate in the YAML files of stages 1 and 2 says

@@ -1,7 +1,7 @@
 """The one place where messages are made: the same words in stage 0, in training and in decoding.
 
 Fine-tuning with one prompt and decoding with another makes the model repeat itself, so nobody else writes
-one.
+one. Hotwords that stand before it are in FunASR's own words, by `local/hotwords.py`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from data import prompt, storage
 from data.errors import UserError
 from data.online import MARK, OnlineChannel
+from local.hotwords import Lists, context
 from local.specaug import SpecAugment
 from local.watchdog import ignore_signals
 
@@ -34,10 +35,12 @@ class Featuriser:
         self.ctc_tokenizer = ctc_tokenizer
         self.use_low_frame_rate = use_low_frame_rate  # FunASRNano.data_load_speech reads it from its `self`
 
-    def __call__(self, messages: list[dict], waveform: torch.Tensor) -> dict[str, torch.Tensor]:
+    def __call__(
+        self, messages: list[dict], waveform: torch.Tensor, hotwords: Sequence[str] = ()
+    ) -> dict[str, torch.Tensor]:
         """`waveform` (samples,) float32 in ±1 at 16 kHz → tensors without a batch dimension."""
         target = prompt.target(messages)
-        before = prompt.prompt_of(messages)
+        before = context(hotwords) + prompt.prompt_of(messages)
         contents = {
             "system": [messages[0]["content"]],
             "user": [[f"{before}{prompt.SPEECH_START}!{prompt.SPEECH_END}", waveform]],  # `!!`: samples, not a path
@@ -61,7 +64,8 @@ class Utterances(Dataset):
     """Rows with their sound; a file that cannot be read becomes an `error`, raised in the training process.
 
     The channel sends what is marked as clean over another call in every `epoch`. The first `own` rows (all, unless said
-    otherwise) are a stage's own, the others are there to be replayed. What `specaug` hides is other in every epoch too.
+    otherwise) are a stage's own, the others are there to be replayed. What `specaug` hides is other in every epoch too, and so
+    are the `hotwords` that a row is asked with.
     """
 
     def __init__(
@@ -71,12 +75,14 @@ class Utterances(Dataset):
         channel: OnlineChannel | None = None,
         own: int | None = None,
         specaug: SpecAugment | None = None,
+        hotwords: Lists | None = None,
     ) -> None:
         self.rows = rows
         self.featuriser = featuriser
         self.channel = channel
         self.own = len(rows) if own is None else own
         self.specaug = specaug
+        self.hotwords = hotwords
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -88,10 +94,17 @@ class Utterances(Dataset):
             samples = self._sound(row)
         except UserError as error:
             return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
-        example = self.featuriser(row["messages"], torch.from_numpy(samples))
+        example = self.featuriser(row["messages"], torch.from_numpy(samples), self._hotwords(row))
         if self.specaug:
             example["speech"] = self.specaug(example["speech"], len(samples), row["key"], self.epoch)
         return example
+
+    def _hotwords(self, row: dict) -> list[str]:
+        return self.hotwords(row, self.epoch) if self.hotwords else []
+
+    def costs(self, epoch: int) -> list[int]:
+        """Of every row."""
+        return costs_of(self.rows, self.hotwords, epoch)
 
     def _sound(self, row: dict) -> np.ndarray:
         """(samples,) float32 at 16 kHz."""
@@ -151,6 +164,14 @@ def _narrowed(batch: dict) -> dict:
 def tokens_of(row: dict) -> int:
     """Cost of an utterance: LFR frames (60 ms) and characters."""
     return row["speech_length"] + row["text_length"]
+
+
+def costs_of(rows: list[dict], hotwords: Lists | None, epoch: int) -> list[int]:
+    """The cost of every row in an epoch. What a list of hotwords adds to its prompt costs as much as a text of that length.
+
+    So memory is bounded, and a row with a long list seldom pads the prompts of others that have none.
+    """
+    return [tokens_of(row) + (len(context(hotwords(row, epoch))) if hotwords else 0) for row in rows]
 
 
 def plan(costs: Sequence[int], budget: int, most: int, seed: int, epoch: int) -> list[list[int]]:

@@ -95,7 +95,8 @@ class Dataset:
     """Batches of `batch_size` tokens (60 ms LFR frames + characters), at most `batch_size_utts` rows.
 
     `simulate: online` sends the clean training rows of stage 0 over a new call every epoch. `replay_share` of an epoch's
-    utterances come from what the model could do before the stage.
+    utterances come from what the model could do before the stage. `hotword_rate` of them are asked with a list of hotwords, of
+    which `hotword_true_rate` hold the keywords that were said; its characters are tokens of a batch too.
     """
 
     batch_size: int = 8192
@@ -104,6 +105,9 @@ class Dataset:
     max_source_length: int = 2000
     simulate: Literal["offline", "online"] = "offline"
     replay_share: float = 0.0
+    hotword_rate: float = 0.0
+    hotword_true_rate: float = 0.7
+    hotword_most: int = 30
 
     def __post_init__(self) -> None:
         require(self.batch_size > 0, "dataset_conf.batch_size", "must be positive")
@@ -111,6 +115,9 @@ class Dataset:
         require(self.num_workers >= 0, "dataset_conf.num_workers", "must not be negative")
         require(self.max_source_length > 0, "dataset_conf.max_source_length", "must be positive")
         require(0 <= self.replay_share < 1, "dataset_conf.replay_share", "must lie in [0, 1)")
+        for name in ("hotword_rate", "hotword_true_rate"):
+            require(0 <= getattr(self, name) <= 1, f"dataset_conf.{name}", "must lie in [0, 1]")
+        require(self.hotword_most > 0, "dataset_conf.hotword_most", "must be positive")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ processes, which share the utterances.
 
 Writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's was cut where it was, its errors in
 their place) and, last of all, results.json. Where a calls' test set is among them it is also scored with the texts that
-the model heard in *other* utterances: if it listens, that is far worse. With --originals, some of it is decoded from the
+the model heard in *other* utterances: if it listens, that is far worse. With --keywords it is decoded twice more, with lists of
+them in the prompt: the whole one, and what of it the utterance does not hold. With --originals, some of it is decoded from the
 original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
@@ -35,6 +36,7 @@ from local.compare import Line
 from local.decode import Heard
 from local.distributed import World
 from local.hearing import Batching, hear, in_order
+from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_keywords
 from local.nano import build
 from local.originals import compare_ways, hear_originals, ways_told, with_originals
@@ -75,9 +77,9 @@ class Recogniser:
         self.tokenizer = settings["tokenizer"]
         self.featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
 
-    def decode(self, rows: list[dict], title: str) -> list[Line]:
+    def decode(self, rows: list[dict], title: str, hotwords: Lists | None = None) -> list[Line]:
         """For every row, in order: key, reference and the texts of both branches; nothing but in process 0."""
-        data = Utterances(rows, self.featuriser)
+        data = Utterances(rows, self.featuriser, hotwords=hotwords)
         batching = BATCHING[self.world.device.type]
         heard = hear(self.model, self.tokenizer, data, batching, self.world, title)
         numbered = ((index, one) for part, _, found in heard for index, one in zip(part, found, strict=True))
@@ -169,11 +171,28 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
             scores = score_set(heard, keywords if name.startswith("calls") else None, name == CALLS and len(rows) > 1)
             results["sets"][name] = scores
             print(told(f"{arguments.output_dir.name} {name}", scores), flush=True)
+        if name == CALLS and keywords:
+            results["sets"][name] = results["sets"].get(name, {}) | evaluate_lists(arguments, recogniser, rows, keywords)
         if name == CALLS and arguments.originals:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
         results |= training_summary(arguments.output_dir) | blind(arguments, keywords, sets)
         write_text(arguments.output_dir / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
+
+
+def evaluate_lists(arguments: argparse.Namespace, recogniser: Recogniser, rows: list[dict], keywords: list[str]) -> dict:
+    """The calls with lists of keywords in their prompts, in all processes; the scores of the LLM, in process 0."""
+    scores = {}
+    for way, lists in scored_with(keywords).items():
+        heard = recogniser.decode(rows, f"{CALLS} {way}", lists)
+        if heard:
+            lines = [line | {"hotwords": lists(row, 0)} for line, row in zip(heard, rows, strict=True)]
+            write_rows(arguments.output_dir / "decode" / f"{CALLS}_{way}.jsonl", lines)
+            found = score_set(lines, keywords, False)
+            scores[way] = found["llm"]
+            told_kwer = percent(found["llm"]["keywords"]["kwer"])
+            print(f"{told(f'{arguments.output_dir.name} {CALLS} {way}', found)}, KWER {told_kwer}", flush=True)
+    return scores
 
 
 def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: list[Line], world: World) -> dict:

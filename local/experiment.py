@@ -123,6 +123,10 @@ class Experiment:
             return ""
         return "simulated_8k_telephone/train" if stage == "3" else "general_16k/train"
 
+    def hotwords(self, stage: str) -> str:
+        """The file of whose words a stage gives lists to its utterances. Empty where it gives none."""
+        return "" if self.settings(stage).get("dataset_conf.hotword_rate", "0") == "0" else self["KEYWORDS"]
+
     def command(self, words: str) -> str:
         """The command line that a message recommends; it works in this output folder."""
         chosen = self["OUTPUT_ROOT"]

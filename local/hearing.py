@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from local.batches import Utterances, loader, plan, to_device, tokens_of
+from local.batches import Utterances, loader, plan, to_device
 from local.decode import Heard, decode
 from local.distributed import World
 
@@ -31,7 +31,7 @@ def hear(
 
     Where memory does not suffice, it shows at once: the largest batch comes first. With a title there is a progress bar.
     """
-    costs = [tokens_of(row) for row in data.rows]
+    costs = data.costs(data.epoch)
     mine = portion(costs, world.rank, world.size)
     planned = plan([costs[index] for index in mine], batching.tokens, batching.utterances, seed=0, epoch=0)
     batches = [[mine[place] for place in batch] for batch in planned]

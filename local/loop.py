@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.errors import UserError
-from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device, tokens_of
+from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device
 from local.config import StageConfig
 from local.distributed import World
 from local.metrics_log import MetricsLog, clock, describe
@@ -41,15 +41,15 @@ class Loop:
         if not data.own:
             raise UserError("no utterance is left to train on: left_out.jsonl and stage 0's rejected/ say why")
         self.model, self.data, self.config, self.world, self.log = model, data, config, world, log
-        self.costs = [tokens_of(row) for row in data.rows]
         trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.trained = list(trained.values())
-        self.updates = sum(len(self._groups(epoch)) for epoch in range(1, config.train_conf.max_epoch + 1))
+        self.updates = sum(len(self._groups(data.costs(epoch), epoch)) for epoch in range(1, config.train_conf.max_epoch + 1))
         self.optimiser, self.schedule = make_optimiser(trained.items(), config, self.updates)
         self.parallel = DistributedDataParallel(model) if world.size > 1 else model
         self.weights = {"llm": config.llm_weight, "ctc": config.ctc_weight}
         self.update = 0
         self.epoch, self.done = 0, 0  # the epoch in hand, and its updates that are done
+        self.costs: list[int] = []  # of the rows in that epoch
         self.drawn: list[dict[str, torch.Tensor]] = []  # what dropout's generators were when that epoch was left
         self.tally = Tally()
         self.bad = BadUpdates(config.train_conf.max_bad_updates)
@@ -57,9 +57,9 @@ class Loop:
         self.stop, self.stopping = StopSignal(), False
         self.pieces = 1  # that a batch is cut into: more once memory was full, where that is allowed
 
-    def _groups(self, epoch: int) -> list[list[list[int]]]:
+    def _groups(self, costs: list[int], epoch: int) -> list[list[list[int]]]:
         """The epoch's batches, `accum_grad` of them an update; the last update takes what is left."""
-        batches = plan_epoch(self.costs, self.data.own, self.config, epoch)
+        batches = plan_epoch(costs, self.data.own, self.config, epoch)
         size = self.config.train_conf.accum_grad
         return [batches[begin : begin + size] for begin in range(0, len(batches), size)]
 
@@ -70,7 +70,8 @@ class Loop:
         """
         if epoch != self.epoch:
             self.epoch, self.done, self.drawn, self.tally = epoch, 0, [], Tally()
-        groups = self._groups(epoch)
+        self.costs = self.data.costs(epoch)
+        groups = self._groups(self.costs, epoch)
         todo = groups[self.done :]
         mine = [shares(group, self.world.rank, self.world.size) for group in todo]
         batches = self._batches(mine)

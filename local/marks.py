@@ -36,7 +36,7 @@ SCORED = (
     "simulated_8k_telephone/test",
     "general_16k/test",
 )
-UPSTREAM = ("training rows", "replayed rows", "dev rows", "the model it starts from")  # what an earlier stage makes
+UPSTREAM = ("training rows", "replayed rows", "dev rows", "keywords", "the model it starts from")  # what an earlier stage makes
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,8 @@ def work(experiment: Experiment, name: str) -> Table:
         table["training rows"] = fingerprint.digest(experiment.rows(f"{corpus}/train"))
     if replayed := experiment.replays(name):
         table["replayed rows"] = fingerprint.digest(experiment.rows(replayed))
+    if keywords := experiment.hotwords(name):
+        table["keywords"] = fingerprint.digest(TOP / keywords)
     table["dev rows"] = fingerprint.digest(experiment.rows(f"{corpus}/dev"))
     table["the model it starts from"] = start_digest(experiment, name)
     return table

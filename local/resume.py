@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,16 @@ class Generations:
         return None, ""
 
 
-def made_from(config: StageConfig, rows: TrainingRows, dev_rows: list[dict], frozen: dict[str, str]) -> Table:
+def made_from(
+    config: StageConfig, rows: TrainingRows, dev_rows: list[dict], frozen: dict[str, str], keywords: Sequence[str] = ()
+) -> Table:
     """What must be the same on a resume: settings that reach the tensors, data, what is not trained, versions."""
     settings = {name: value for name, value in _flat(dataclasses.asdict(config)) if not name.startswith(NO_MATTER)}
     return settings | {
         "training rows": _digest_of_rows(rows.own),
         "replayed rows": _digest_of_rows(rows.others),
         "dev rows": _digest_of_rows(dev_rows),
+        "keywords": _digest(list(keywords)),
         "the model it starts from": _digest(sorted(frozen.items())),
         "torch": str(torch.__version__),
         "funasr": metadata.version("funasr"),

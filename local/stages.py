@@ -14,6 +14,7 @@ what differs.
     stages.py simulated         online or offline: who simulates the training speech
     stages.py rows              the row files that stage 0 makes, such as real_8k_telephone/train
     stages.py replays STAGE     the rows of which a stage replays some; an empty line where it replays none
+    stages.py hotwords STAGE    the keyword file of which a stage gives lists; an empty line where it gives none
     stages.py status            one line a stage
     stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
 """
@@ -198,6 +199,7 @@ def main(argv: list[str] | None = None) -> int:
         "simulated": lambda: print_lines([marks.simulated(experiment)]),
         "rows": lambda: print_lines(experiment.data_names()),
         "replays": lambda: print_lines([experiment.replays(words[0])]),
+        "hotwords": lambda: print_lines([experiment.hotwords(words[0])]),
         "status": lambda: status(experiment),
         "clean": lambda: clean(experiment, words[0]),
     }

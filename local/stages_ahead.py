@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from local import disk_need, replay
-from local.batches import tokens_of
+from local import disk_need, hotwords, replay
+from local.batches import costs_of
 from local.config import StageConfig, load_stage
 from local.contract import declare
 from local.dev_score import choose
@@ -58,6 +58,11 @@ class StagesAhead:
         rows = self.experiment.replays(name)
         return self.experiment.rows(rows) if rows else None
 
+    def keyword_file(self, name: str) -> Path | None:
+        """The keywords of which a stage gives lists, where it does."""
+        keywords = self.experiment.hotwords(name)
+        return TOP / keywords if keywords else None
+
     def train_rows(self, name: str) -> TrainingRows:
         """The rows that are not left out."""
         others = self.replay_file(name)
@@ -84,7 +89,8 @@ class StagesAhead:
         if not self.rows:
             return None
         config, rows = self.configs[name], self.train_rows(name)
-        batches = replay.plan_epoch([tokens_of(row) for row in rows.all], len(rows.own), config, epoch=1)
+        lists = hotwords.lists_of(self.keyword_file(name), rows.all, config)
+        batches = replay.plan_epoch(costs_of(rows.all, lists, 1), len(rows.own), config, epoch=1)
         return -(-len(batches) // config.train_conf.accum_grad) * config.train_conf.max_epoch
 
     @cached_property
@@ -106,6 +112,8 @@ class StagesAhead:
         }  # fmt: skip
         if others := self.replay_file(name):
             arguments["--replay"] = others
+        if keywords := self.keyword_file(name):
+            arguments["--keywords"] = keywords
         return [*(str(word) for pair in arguments.items() for word in pair), *self.experiment.overrides(name)]
 
 

@@ -91,15 +91,16 @@ launcher() {    # launcher MACHINES: sets $launch, the words that start a progra
 }
 
 train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
-  local line words replayed launch
+  local line words replayed keywords launch
   log=$2/train.log
   [[ ! -s $2/model.pt ]] || return 0
   replayed=$("$python" local/stages.py replays "$1")
+  keywords=$("$python" local/stages.py hotwords "$1")
   line=$("$python" local/stages.py settings "$1")
   read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
   launcher "$NNODES"
   obeying "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    ${replayed:+--replay "$data/$replayed.jsonl"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
+    ${replayed:+--replay "$data/$replayed.jsonl"} ${keywords:+--keywords "$keywords"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
     "${words[@]:1}" || stopped_with $?
 }
 

@@ -34,6 +34,7 @@ COLUMNS: dict[str, Column] = {
     "telephone CER (CTC)": ("telephone_test", "ctc", "cer"),
     "wideband CER (LLM)": ("guard", "llm", "cer"),
 }
+CONTROLS = {"other_audio": "other audio", "hotwords": "with the keyword list", "distractors": "distractors only"}
 WAYS = ("stage 0's 16 kHz", "AutoModel", "difference", "95 % interval", "utterances")
 SET_TITLES = {"calls_test": "calls", "telephone_test": "general telephone", "guard": "general wideband"}
 
@@ -131,11 +132,12 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
 
     Another utterance's audio should be far worse than its own (else the model does not listen), stage 1's
     steps on clean audio should gain clearly less than on telephone audio, KWER should beat a blind guess.
+    A list of keywords in the prompt should help, and one of words that are not said should do no harm.
     """
     for stage, results in stages.items():
-        if "other_audio" in results["sets"].get("calls_test", {}):
-            swapped = {"llm": "other_audio", "ctc": None}  # the control is decoded with the LLM only
-            yield f"{title(stage)}, other audio", [
+        for control in filter(results["sets"].get("calls_test", {}).get, CONTROLS):
+            swapped = {"llm": control, "ctc": None}  # they are of the LLM only
+            yield f"{title(stage)}, {CONTROLS[control]}", [
                 cell(results, name, swapped[branch], of) for name, branch, of in COLUMNS.values()
             ]
     if clean:

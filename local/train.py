@@ -1,6 +1,6 @@
 """Train one stage: `python local/train.py --config conf/stage1_encoder_adapt.yaml --model_dir DIR --init CKPT|released
---train JSONL [--replay JSONL] --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun where there are
-several processes.
+--train JSONL [--replay JSONL] [--keywords FILE] --dev JSONL --output_dir DIR --device cpu|cuda [++key=value …]`, by torchrun
+where there are several processes.
 
 Composes the parts: build, contract, loop, hand on. An interrupted run goes on from its last saved update; one that SIGTERM or
 SIGUSR1 asks to stop saves first, and exits with 75.
@@ -33,6 +33,7 @@ from local.config import StageConfig, load_stage
 from local.contract import check_frozen, declare, frozen_digest
 from local.dev_score import DevScore, choose, score_dev
 from local.distributed import World
+from local.hotwords import lists_of
 from local.loop import Loop
 from local.metrics_log import MetricsLog, describe
 from local.nano import build
@@ -47,6 +48,7 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--init", required=True, help="checkpoint to start from, or `released`")
     parser.add_argument("--train", type=Path, required=True, help="training JSONL")
     parser.add_argument("--replay", type=Path, help="training JSONL of which every epoch mixes in dataset_conf.replay_share")
+    parser.add_argument("--keywords", type=Path, help="of which dataset_conf.hotword_rate of the utterances get a list")
     parser.add_argument("--dev", type=Path, required=True, help="training JSONL of the dev set")
     parser.add_argument("--output_dir", type=Path, required=True, help="the stage's own folder")
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
@@ -75,11 +77,13 @@ class Stage:
         self.rows = replay.read(arguments.train, arguments.replay, config)
         channel = replay.channel_of(arguments.train, arguments.replay, self.rows)
         specaug = SpecAugment(config.specaug_conf, config.seed) if config.specaug else None
-        self.train_data = Utterances(self.rows.all, featuriser, channel, len(self.rows.own), specaug)
+        self.hotwords = lists_of(arguments.keywords, self.rows.all, config)
+        self.train_data = Utterances(self.rows.all, featuriser, channel, len(self.rows.own), specaug, self.hotwords)
         self.dev_data = Utterances(choose(read_rows(arguments.dev), config.train_conf.dev_utterances), featuriser)
         self.epochs = checkpoint.Epochs(self.folder, config.train_conf.keep_nbest_models)
         self.states = resume.Generations(self.folder)
-        self.made_from = resume.made_from(config, self.rows, self.dev_data.rows, self.frozen)
+        keywords = self.hotwords.keywords.words if self.hotwords else []
+        self.made_from = resume.made_from(config, self.rows, self.dev_data.rows, self.frozen, keywords)
         if world.is_main:  # alone: the others may be writing later
             for room in (self.folder, self.epochs.folder):
                 sweep(room)
@@ -136,6 +140,8 @@ def announce(stage: Stage, log: MetricsLog) -> None:
         count = replay.count(len(rows.own), len(rows.others), share)
         log.say(f"replays {count} of {len(rows.others)} other utterances in every epoch, "
                 f"{hours(rows.others) * count / len(rows.others):.2f} h: {100 * share:g} % of its utterances")  # fmt: skip
+    if stage.hotwords:
+        log.say(str(stage.hotwords))
     if rows.left_out:
         path = stage.folder / "left_out.jsonl"
         write_text(path, "".join(json.dumps(fields, ensure_ascii=False) + "\n" for fields in rows.left_out))

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from local import checkpoint, distributed, nano, train
-from local.batches import Utterances, collate, to_device, tokens_of
+from local.batches import Utterances, collate, to_device
 from local.config import load_stage
 from local.dev_score import choose, score_dev
 from local.loop import Loop
@@ -50,7 +50,9 @@ class Trial:
         self.stage = train.Stage(self.config, arguments, self.world)
         self.data = self.stage.train_data
         self.loop = Loop(self.stage.model, self.data, self.config, self.world, None)
-        self.batches = plan_epoch(self.loop.costs, self.data.own, self.config, epoch=1)
+        self.data.epoch = 1
+        self.costs = self.data.costs(1)
+        self.batches = plan_epoch(self.costs, self.data.own, self.config, epoch=1)
 
     def __enter__(self) -> Trial:
         return self
@@ -70,7 +72,7 @@ class Trial:
 
     def _cost(self, batch: list[int]) -> int:
         """Tokens with padding."""
-        return max(tokens_of(self.data.rows[index]) for index in batch) * len(batch)
+        return max(self.costs[index] for index in batch) * len(batch)
 
     def _peak_memory(self) -> float:
         """Of one update over the largest batch."""

@@ -46,6 +46,10 @@ def test_gates_and_lora_are_the_users():
     assert lora.target_modules == ["q_proj", "k_proj", "v_proj", "o_proj"]
 
 
+def test_only_the_stage_of_the_calls_asks_with_keywords_unless_told():
+    assert [config.load_stage(path, []).dataset_conf.hotword_rate for path in (STAGE1, STAGE2, STAGE3)] == [0, 0, 0.5]
+
+
 def test_overrides_replace_single_values_and_later_ones_win():
     changed = config.load_stage(
         STAGE1, ["++train_conf.max_epoch=3", "++optim_conf.lr=1e-3", "++optim_conf.lr=2e-3"]
@@ -70,6 +74,9 @@ def test_states_may_be_saved_at_the_end_of_epochs_alone():
         ("++train_conf.save_interval=-1", "train_conf.save_interval must not be negative"),
         ("++train_conf.max_bad_updates=0", "train_conf.max_bad_updates must be positive"),
         ("++train_conf.stall_minutes=0", "train_conf.stall_minutes must be positive"),
+        ("++dataset_conf.hotword_rate=1.1", "dataset_conf.hotword_rate must lie in [0, 1]"),
+        ("++dataset_conf.hotword_true_rate=-0.1", "dataset_conf.hotword_true_rate must lie in [0, 1]"),
+        ("++dataset_conf.hotword_most=0", "dataset_conf.hotword_most must be positive"),
         ("++audio_encoder_conf.freeze=1", "must be true or false"),
         ("++audio_encoder_conf.freeze=true", "settings train none"),
         ("++audio_adaptor_conf.freeze=false", "settings train audio_encoder, audio_adaptor"),

@@ -249,6 +249,17 @@ def test_what_a_stage_replays_is_made_and_handed_to_it(tree):
     assert [found and found[1] for found in replayed] == [wideband, None, simulated, wideband]
 
 
+def test_lists_of_keywords_are_given_where_a_stage_asks_for_them(tree):
+    assert tree.run("0 3").returncode == 0
+    given = [re.search(r"--keywords (\S+)", line) for line in tree.programs() if line.startswith("train ")]
+    assert [found and found[1] for found in given] == [None, None, "exp_output/mini/keywords.txt"]
+    assert "hotword_rate was 0.5, is now 0" in one_error(tree.run("3 3", STAGE3_SET="++dataset_conf.hotword_rate=0"))
+    (tree.output / "mini/keywords.txt").write_text("话费\n", encoding="utf-8")
+    assert "keywords was" in one_error(tree.run("3 3"))
+    assert tree.run("clean 3").returncode == tree.run("3 3", STAGE3_SET="++dataset_conf.hotword_rate=0").returncode == 0
+    assert "--keywords" not in next(line for line in tree.programs() if line.startswith("train "))
+
+
 def test_a_finished_stage_0_goes_on_with_what_is_to_be_replayed_now(tree):
     assert tree.run("0 1").returncode == 0
     assert "general_16k/train" not in "".join(tree.programs())

@@ -115,7 +115,7 @@ def test_two_processes_write_the_same_files_as_one(scored, model_dir):
     folder = scored.with_name("by_two")
     sets = [f"calls_test={scored.parent / 'calls.jsonl'}", f"guard={scored.parent / 'guard.jsonl'}"]
     run_processes(2, *arguments(model_dir, folder, *sets), program="local/evaluate.py")
-    for name in ("results.json", "decode/calls_test.jsonl", "decode/calls_test_originals.jsonl", "decode/guard.jsonl"):
+    for name in ("results.json", *(f"decode/{path.name}" for path in (scored / "decode").iterdir())):
         assert (folder / name).read_bytes() == (scored / name).read_bytes(), name
 
 
@@ -148,6 +148,23 @@ def test_keywords_are_scored_on_calls_only(scored, rows):
     said = sum(row["messages"][2]["content"].count(word) for row in rows[:8] for word in KEYWORDS)
     assert sets["calls_test"]["llm"]["keywords"]["total"] == said
     assert "keywords" not in sets["guard"]["llm"]
+
+
+def test_calls_are_asked_with_the_list_and_with_distractors_as_stock_funasr_is(scored, stock, rows):
+    plain = {line["key"]: line for line in decoded(scored, "calls_test")}
+    for way in ("hotwords", "distractors"):
+        lines = decoded(scored, f"calls_test_{way}")
+        assert [line["key"] for line in lines] == list(plain)
+        for line, row in zip(lines, rows, strict=False):
+            absent = [word for word in KEYWORDS if word not in line["ref"]]
+            assert line["hotwords"] == (list(KEYWORDS) if way == "hotwords" else absent)
+            answer = stock.generate(input=[audio_path(row["messages"])], hotwords=line["hotwords"])[0]
+            assert line["ctc"] == plain[line["key"]]["ctc"] and (line.get("cut") or line["llm"] == answer["text"])
+        found = results(scored)["sets"]["calls_test"][way]
+        assert found["cer"] == pytest.approx(cer([(line["ref"], line["llm"]) for line in lines]))
+        assert found["keywords"]["total"] == results(scored)["sets"]["calls_test"]["llm"]["keywords"]["total"]
+    assert "hotwords" not in results(scored)["sets"]["guard"]
+    assert not (scored / "decode/guard_hotwords.jsonl").exists()
 
 
 def test_a_baseline_has_no_losses_and_a_stage_has_those_of_its_training(scored, model_dir, tmp_path):

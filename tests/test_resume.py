@@ -94,9 +94,9 @@ def test_where_there_are_no_hard_links_a_state_is_copied(tmp_path, monkeypatch):
     assert states.load()[0]["update"] == 1
 
 
-def made_from(*settings: str, keys: str = "abc", replayed: str = "", frozen: str = "0") -> resume.Table:
+def made_from(*settings: str, keys: str = "abc", replayed: str = "", frozen: str = "0", words: str = "") -> resume.Table:
     own, others = ([{"key": key, "speech_length": 10, "text_length": 3} for key in part] for part in (keys, replayed))
-    return resume.made_from(config(1, *settings), TrainingRows(own, others), own[:1], {"llm.w": frozen})
+    return resume.made_from(config(1, *settings), TrainingRows(own, others), own[:1], {"llm.w": frozen}, list(words))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,7 @@ def made_from(*settings: str, keys: str = "abc", replayed: str = "", frozen: str
         (made_from(keys="abd"), "training rows was 3 of sha256"),
         (made_from(replayed="de"), "replayed rows was 0 of sha256"),
         (made_from(keys="xbc"), "dev rows was 1 of sha256"),
+        (made_from(words="ab"), "keywords was 0 of sha256"),
         (made_from(frozen="1"), "the model it starts from was"),
         (made_from() | {"torch": "3.0"}, f"torch was {torch.__version__}, is now 3.0"),
         (made_from() | {"funasr": "2.0"}, "is now 2.0"),

@@ -194,6 +194,20 @@ def test_a_stage_knows_what_it_replays(experiment):
         marks.decide(experiment, "3")
 
 
+def test_a_stage_knows_the_keywords_that_it_gives_lists_of(experiment, tmp_path):
+    path = tmp_path / "keywords.txt"
+    path.write_text("套餐\n", encoding="utf-8")
+    asking = Experiment({**experiment.values, "KEYWORDS": str(path)})
+    for name in ("2", "3"):
+        finish(asking, name)
+    path.write_text("套餐\n话费\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"stage 3 was finished .* keywords was 7 bytes.* is now 14 bytes"):
+        marks.refuse_changes(asking, "3")
+    marks.refuse_changes(asking, "3", upstream=False)
+    with pytest.raises(UserError, match=r"stage 2 was scored .* KEYWORDS was 7 bytes"):
+        marks.refuse_changes(asking, "2")
+
+
 def test_a_changed_gate_asks_for_new_scores_not_for_new_training(experiment):
     finish(experiment, "1")
     with pytest.raises(UserError, match=r"stage 1 was scored .* gate.cer was 10, is now 9.*clean scores"):

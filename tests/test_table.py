@@ -25,7 +25,10 @@ def results(cer: float, gate: dict | None = None) -> dict:
     """A results.json whose rates all follow from `cer`."""
     sets = {
         "calls_dev": {"llm": score(cer, cer / 2), "ctc": score(cer + 1)},
-        "calls_test": {"llm": score(cer, cer / 2), "ctc": score(cer + 1), "other_audio": score(98.5, 99.0)},
+        "calls_test": {
+            "llm": score(cer, cer / 2), "ctc": score(cer + 1), "other_audio": score(98.5, 99.0),
+            "hotwords": score(cer - 2, cer / 4), "distractors": score(cer + 5, cer),
+        },
         "telephone_test": {"llm": score(cer + 2), "ctc": score(cer + 3)},
         "guard": {"llm": score(cer + 4), "ctc": score(cer + 5)},
     }
@@ -74,6 +77,8 @@ def test_controls_stand_under_the_same_columns(exp_dir: Path) -> None:
     printed = rows(exp_dir)
     assert printed["stage 1, clean audio"] == ["70.00", "71.00", "35.00", "72.00", "73.00", "74.00"]
     assert printed["stage 3, other audio"] == ["98.50", "-", "99.00", "-", "-", "-"]
+    assert printed["stage 3, with the keyword list"] == ["4.00", "-", "1.50", "-", "-", "-"]
+    assert printed["stage 3, distractors only"] == ["11.00", "-", "6.00", "-", "-", "-"]
     assert printed["keywords guessed blind"] == ["-", "-", "80.00", "-", "-", "-"]
 
 

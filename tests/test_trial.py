@@ -79,6 +79,15 @@ def test_what_is_replayed_is_planned_tried_and_counted(ahead, rows, capsys):
     assert passed, capsys.readouterr().out
 
 
+def test_a_trial_gives_the_lists_of_the_training(ahead, tmp_path):
+    (tmp_path / "keywords.txt").write_text("天气\n", encoding="utf-8")
+    settings = " ".join([*MICRO, "++dataset_conf.hotword_rate=1"])
+    coming = ahead("3", STAGE3_SET=settings, KEYWORDS=str(tmp_path / "keywords.txt"))
+    with Trial(coming.words("3")) as trial:
+        assert trial.data.hotwords(trial.data.rows[0], 1) == ["天气"]
+    assert "--keywords" not in ahead("3", STAGE3_SET=settings).words("3")
+
+
 def test_a_loss_that_does_not_fall_fails(ahead, monkeypatch, capsys):
     monkeypatch.setattr(Loop, "step", lambda self, batches: {})
     assert not try_out(ahead("1"))[0]
