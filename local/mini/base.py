@@ -4,7 +4,7 @@ It learns daily-life sentences of the training talkers, synthesised anew for eve
 and never through a telephone; it never meets a talker, a sentence or a business word of any dev or test set. First the
 encoder with its CTC branch, until characters come out, then everything together: from scratch, joint training stays at the
 language prior. A second lesson mixes in made-up words: after the first, the LLM knows its sentences and hardly listens to
-any other.
+any other. In a third it is asked with lists of hotwords, as the released one was: some of them were said, most were not.
 """
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ from local.mini.speech import RATE, speak
 from local.nano import FunASRNanoWithCTC, construct, load
 
 BATCH = 16
+MOST_HOTWORDS = 24
+LETTERS = (2, 2, 3, 4)  # of a hotword
+CHARACTERS = sorted(grammar.characters("general"))
+DEV = {"": ("general", False), "_made_up": ("drills", False), "_listed": ("drills", True)}  # with hotwords or without
 VOICES = talkers.talkers("general_train") + talkers.talkers("base_only")
 SEED = 20260101
 ALL_TRAINABLE = {
@@ -47,7 +51,10 @@ ALL_TRAINABLE = {
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is said, for how many updates, and the learning rate: warm-up to `peak`, then a cosine to zero at `horizon`."""
+    """What is said, for how many updates, and the learning rate: warm-up to `peak`, then a cosine to zero at `horizon`.
+
+    `listed` is the share of utterances that are asked with a list of hotwords.
+    """
 
     grammars: tuple[str, ...]
     steps: int
@@ -55,6 +62,7 @@ class Lesson:
     peak: float
     warmup: int
     horizon: int
+    listed: float = 0.0
 
     def share(self, step: int) -> float:
         """Learning rate of an update (from 0) as a share of its peak."""
@@ -64,6 +72,7 @@ class Lesson:
 LESSONS = (
     Lesson(("general",), steps=4500, ctc_only=975, peak=1.5e-3, warmup=300, horizon=6500),
     Lesson(("general", "drills"), steps=2000, ctc_only=0, peak=8e-4, warmup=100, horizon=2000),
+    Lesson(("general", "drills", "drills"), steps=2500, ctc_only=0, peak=1e-3, warmup=100, horizon=2500, listed=0.6),
 )
 
 
@@ -90,17 +99,28 @@ class FreshSpeech(IterableDataset):
             yield collate([self._example(words, sounds) for _ in range(BATCH)])
 
     def _example(self, words: random.Random, sounds: np.random.Generator) -> dict[str, torch.Tensor]:
-        text = grammar.sentence(words.choice(LESSONS[self.number].grammars), "train", words)
+        lesson = LESSONS[self.number]
+        text = grammar.sentence(words.choice(lesson.grammars), "train", words)
         wave = mildly_degrade(speak(text, words.choice(VOICES)), sounds)
-        return self.featuriser(messages("", text), torch.from_numpy(wave))
+        listed = hotwords(text, words) if words.random() < lesson.listed else []
+        return self.featuriser(messages("", text), torch.from_numpy(wave), listed)
 
 
-def dev_batches(featuriser: Featuriser, count: int) -> list[tuple[dict, list[torch.Tensor], list[str]]]:
-    """Clean wideband sentences and talkers of the general dev set."""
+def hotwords(text: str, rng: random.Random) -> list[str]:
+    """A list of at most MOST_HOTWORDS words in any order: of the sentence up to three, or none, and made-up ones."""
+    said = {text[begin : begin + rng.choice(LETTERS)] for begin in rng.sample(range(len(text)), min(rng.randrange(4), len(text)))}
+    others = {"".join(rng.choices(CHARACTERS, k=rng.choice(LETTERS))) for _ in range(rng.randint(1, MOST_HOTWORDS - 3))}
+    return rng.sample(words := sorted(said | others - set(grammar.KEYWORDS)), len(words))
+
+
+def dev_batches(featuriser: Featuriser, domain: str, listed: bool, count: int) -> list[tuple[dict, list, list[str]]]:
+    """Clean wideband sentences of `domain` in the voices of the general dev set; `listed`: asked with hotwords."""
     rng = random.Random(SEED)
-    texts = [grammar.sentence("general", "dev", rng) for _ in range(count)]
+    texts = [grammar.sentence(domain, "dev", rng) for _ in range(count)]
     voices = talkers.talkers("general_dev")
-    examples = [featuriser(messages("", text), torch.from_numpy(speak(text, rng.choice(voices)))) for text in texts]
+    sounds = [torch.from_numpy(speak(text, rng.choice(voices))) for text in texts]
+    lists = [hotwords(text, rng) if listed else [] for text in texts]
+    examples = [featuriser(messages("", text), *given) for text, *given in zip(texts, sounds, lists, strict=True)]
     groups = [slice(begin, begin + 32) for begin in range(0, count, 32)]
     return [(collate(examples[g]), [e["source_ids"] for e in examples[g]], texts[g]) for g in groups]
 
@@ -125,7 +145,7 @@ def teach(folder: Path, number: int, steps: int, check_every: int, dev_count: in
     if number:
         load(model, folder / "model.pt")
     featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
-    dev = dev_batches(featuriser, dev_count)
+    dev = {name: dev_batches(featuriser, *kind, dev_count) for name, kind in DEV.items()}
     optimiser = torch.optim.AdamW(model.parameters(), lr=lesson.peak, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lesson.share)
     model.train()
@@ -141,9 +161,10 @@ def teach(folder: Path, number: int, steps: int, check_every: int, dev_count: in
         optimiser.step()
         schedule.step()
         if step % check_every == 0 or step == steps:
-            rates = dict(zip(("llm", "ctc"), error_rates(model, settings["tokenizer"], dev), strict=True))
             line: dict[str, float] = {"lesson": number + 1, "step": step, "seconds": round(time.monotonic() - began)}
-            line |= {f"dev_cer_{part}": round(rate, 2) for part, rate in rates.items()}
+            for name, batches in dev.items():
+                rates = zip(("llm", "ctc"), error_rates(model, settings["tokenizer"], batches), strict=True)
+                line |= {f"dev_cer_{part}{name}": round(rate, 2) for part, rate in rates}
             line |= {f"loss_{part}": round(mean.item(), 4) for part, mean in means.items()}
             note(folder / "train.jsonl", line)
             save(model, folder / "model.pt")
@@ -167,7 +188,7 @@ def save(model: FunASRNanoWithCTC, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output_dir", type=Path, required=True)
-    parser.add_argument("--lessons", type=int, nargs="+", default=[1, 2], help="2 alone goes on from the folder's weights")
+    parser.add_argument("--lessons", type=int, nargs="+", default=[1, 2, 3], help="without 1 from the folder's weights")
     parser.add_argument("--steps", type=int, help="updates of each lesson, to try the command")
     parser.add_argument("--check_every", type=int, default=500)
     parser.add_argument("--dev_utterances", type=int, default=128)
