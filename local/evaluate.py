@@ -30,16 +30,14 @@ import torch
 
 from data.errors import run
 from data.files import sweep, write_text
-from data.manifest import hours, read_rows, write_rows
+from data.manifest import read_rows, write_rows
 from data.one_core import keep_freed_memory
-from data.prompt import audio_path, target
-from data.text import NORMALISER, normalise, units
+from data.prompt import target
+from data.text import NORMALISER
 from local import contamination, devices, distributed
-from local.alignment import marked
 from local.batches import Featuriser, Utterances
-from local.buckets import buckets
-from local.compare import BRANCHES, Line, call_of
-from local.decode import Heard
+from local.compare import Line
+from local.decoded_set import decoded, percent, score_set, score_silence, silence_told, told
 from local.distributed import World
 from local.hearing import Batching, hear, in_order
 from local.hotwords import Lists, scored_with
@@ -47,11 +45,8 @@ from local.keywords import blind_guess_kwer, read_classes, read_keywords
 from local.metrics_log import board_scores
 from local.nano import build
 from local.originals import compare_ways, hear_originals, ways_told, with_originals
-from local.runaway import LENGTH, LOOP
 from local.scored_sets import CONVERTED, convert, is_ready, read_set
-from local.scoring import score
 from local.table import score_lines
-from local.tally import SECONDS_A_FRAME
 
 # A step of the LLM takes a GPU as long for many texts as for few, and a worker makes features at some hundred times real
 # time. The largest batch of the released model there: 8 GB of keys and values, 1 GB of CTC scores.
@@ -104,63 +99,6 @@ class Recogniser:
         heard = hear(self.model, self.tokenizer, data, batching, self.world, title)
         numbered = ((index, one) for part, _, found in heard for index, one in zip(part, found, strict=True))
         return [decoded(row, one) for row, one in zip(rows, in_order(numbered, self.world), strict=self.world.is_main)]
-
-
-def decoded(row: dict, heard: Heard) -> Line:
-    """The line of an utterance in decode/NAME.jsonl."""
-    line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm}
-    line |= {"ctc": heard.ctc} if heard.ctc is not None else {}
-    line |= {name: row[name] for name in ("call", "speaker") if name in row}
-    line |= {"channel": row["channel"]} if isinstance(row.get("channel"), dict) else {}
-    line |= {"cut": heard.cut} if heard.cut else {}
-    line |= {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
-    seconds = row.get("duration", row["speech_length"] * SECONDS_A_FRAME)
-    return line | {"seconds": round(seconds, 3), "audio": audio_path(row["messages"])}
-
-
-def score_set(
-    heard: list[Line], keywords: list[str] | None, listening: bool, classes: dict[str, str] | None = None
-) -> dict[str, dict]:
-    """Scores of the branches, how many texts of the LLM were cut and why, the parts of the set and, with `listening`,
-    the scores of the LLM's texts dealt out to the wrong utterances."""
-    scores = {branch: score_branch(heard, branch, keywords, classes) for branch in BRANCHES if branch in heard[0]}
-    scores["llm"]["cut"] = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
-    if listening:
-        others = heard[1:] + heard[:1]
-        wrong = [line | {"llm": other["llm"]} for line, other in zip(heard, others, strict=True)]
-        scores["other_audio"] = score_branch(wrong, "llm", keywords, classes)
-    return scores | {"buckets": buckets(heard)}
-
-
-def score_branch(heard: list[Line], branch: str, keywords: list[str] | None, classes: dict[str, str] | None) -> dict:
-    """The scores of the texts that stand under `branch`; calls are drawn for their intervals."""
-    refs, hyps = ({line["key"]: line[side] for line in heard} for side in ("ref", branch))
-    calls = {line["key"]: call_of(line) for line in heard}
-    looped = {line["key"] for line in heard if branch == "llm" and line.get("cut") == LOOP}
-    return score(refs, hyps, keywords, calls, classes, looped)
-
-
-def score_silence(rows: list[dict], heard: list[Line]) -> dict:
-    """False alarms where nobody speaks: utterances that were given any text, and how many characters."""
-    result: dict = {"hours": hours(rows), "utterances": len(heard)}
-    for branch in (branch for branch in BRANCHES if branch in heard[0]):
-        lengths = [len(units(normalise(line[branch]))) for line in heard]
-        alarms = sum(map(bool, lengths))
-        result[branch] = {"alarms": alarms, "characters": sum(lengths), "per_hour": alarms / result["hours"]}
-    return result
-
-
-def told(title: str, scores: dict[str, dict]) -> str:
-    """The line of a set in the log."""
-    rates = " ".join(f"{percent(scores[branch]['cer'])} ({name})" for branch, name in BRANCHES.items() if branch in scores)
-    cuts = ", ".join(f"{count} texts cut by {reason}" for reason, count in scores["llm"]["cut"].items() if count)
-    return f"{title}: CER {rates}, {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
-
-
-def silence_told(title: str, scores: dict) -> str:
-    """The same of the set in which nobody speaks."""
-    rates = " ".join(f"{scores[branch]['per_hour']:.1f} ({name})" for branch, name in BRANCHES.items() if branch in scores)
-    return f"{title}: false alarms an hour {rates}, {scores['utterances']} utterances, {60 * scores['hours']:.1f} minutes"
 
 
 def training_summary(folder: Path) -> dict:
@@ -291,10 +229,6 @@ def evaluate_originals(arguments: argparse.Namespace, rows: list[dict], heard: l
     result = compare_ways(heard, lines)
     print(ways_told(title, result), flush=True)
     return {"originals": result}
-
-
-def percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{rate:.2f} %"
 
 
 if __name__ == "__main__":

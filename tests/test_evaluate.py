@@ -17,7 +17,7 @@ from data.errors import UserError
 from data.manifest import read_rows, row, write_rows
 from data.prompt import audio_path, target
 from data.text import normalise
-from local import evaluate
+from local import decoded_set, evaluate
 from local.decode import Heard
 
 KEYWORDS = ("天气", "提醒", "电话")
@@ -93,17 +93,17 @@ def test_every_utterance_is_decoded_in_the_order_of_its_rows(scored, rows):
 
 def test_cut_texts_are_counted_and_marked():
     def line(key: str, **more: str) -> dict[str, str]:
-        return evaluate.decoded(row(key, "a.wav", "你好", 16000), Heard("你好", "好", **more))
+        return decoded_set.decoded(row(key, "a.wav", "你好", 16000), Heard("你好", "好", **more))
 
     heard = [line("a", cut=""), line("b", cut="length"), line("c", cut="loop"), line("d", cut="loop")]
     assert [one.get("cut") for one in heard] == [None, "length", "loop", "loop"]
-    scores = evaluate.score_set(heard, None, False)
+    scores = decoded_set.score_set(heard, None, False)
     assert scores["llm"]["cut"] == {"length": 1, "loop": 2}
     assert (scores["llm"]["repeated"], scores["ctc"]["repeated"]) == (2, 0)
-    assert evaluate.told("stage guard", scores) == (
+    assert decoded_set.told("stage guard", scores) == (
         "stage guard: CER 0.00 % (LLM) 50.00 % (CTC), 4 utterances, 1 texts cut by length, 2 texts cut by loop"
     )
-    assert evaluate.told("stage guard", evaluate.score_set(heard[:1], None, False)).endswith(", 1 utterances")
+    assert decoded_set.told("stage guard", decoded_set.score_set(heard[:1], None, False)).endswith(", 1 utterances")
 
 
 def test_what_is_16_khz_already_is_heard_alike_both_ways(scored):
@@ -224,7 +224,7 @@ def test_a_line_carries_what_the_report_shows(scored, rows):
     assert [(line["seconds"], line["audio"]) for line in lines] == [
         (row["duration"], audio_path(row["messages"])) for row in rows[:8]
     ]
-    drawn = evaluate.decoded(row("a", "a.wav", "你好", 9600) | {"channel": {"snr_db": 3}, "call": "c"}, Heard("你", None, ""))
+    drawn = decoded_set.decoded(row("a", "a.wav", "你好", 9600) | {"channel": {"snr_db": 3}, "call": "c"}, Heard("你", None, ""))
     assert drawn["channel"] == {"snr_db": 3} and drawn["call"] == "c" and "ctc" not in drawn
     assert sum(part["utterances"] for part in results(scored)["sets"]["calls_test"]["buckets"]["duration"]) == 8
 
@@ -296,14 +296,14 @@ def test_train_in_test_stops_before_the_model_is_opened(rows, tmp_path):
 def test_texts_where_nobody_speaks_are_false_alarms():
     texts = [("", ""), ("。", ""), ("喂你好", ""), ("嗯", "啊")]
     rows = [row(f"s{n}", "s.wav", "", 16000 * 9) | {"negative": True} for n in range(4)]
-    heard = [evaluate.decoded(one, Heard(*both, "")) for one, both in zip(rows, texts, strict=True)]
-    found = evaluate.score_silence(rows, heard)
+    heard = [decoded_set.decoded(one, Heard(*both, "")) for one, both in zip(rows, texts, strict=True)]
+    found = decoded_set.score_silence(rows, heard)
     assert found["utterances"] == 4 and found["hours"] == pytest.approx(0.01, rel=0.01)
     assert found["llm"] == {"alarms": 2, "characters": 4, "per_hour": pytest.approx(200, rel=0.01)}
     assert found["ctc"] == {"alarms": 1, "characters": 1, "per_hour": pytest.approx(100, rel=0.01)}
-    assert evaluate.silence_told("baseline silence", found).startswith("baseline silence: false alarms an hour 200.0 (LLM)")
+    assert decoded_set.silence_told("baseline silence", found).startswith("baseline silence: false alarms an hour 200.0 (LLM)")
 
 
 def test_a_rate_of_nothing_is_not_zero():
-    assert evaluate.percent(None) == "n/a"
-    assert evaluate.percent(12.345) == "12.35 %"
+    assert decoded_set.percent(None) == "n/a"
+    assert decoded_set.percent(12.345) == "12.35 %"

@@ -1,0 +1,75 @@
+"""Decoded utterances → the scores of their set, and the lines that tell of them."""
+
+from __future__ import annotations
+
+from data.manifest import hours
+from data.prompt import audio_path, target
+from data.text import normalise, units
+from local.alignment import marked
+from local.buckets import buckets
+from local.compare import BRANCHES, Line, call_of
+from local.decode import Heard
+from local.runaway import LENGTH, LOOP
+from local.scoring import score
+from local.tally import SECONDS_A_FRAME
+
+
+def decoded(row: dict, heard: Heard) -> Line:
+    """The line of an utterance in decode/NAME.jsonl."""
+    line = {"key": row["key"], "ref": target(row["messages"]), "llm": heard.llm}
+    line |= {"ctc": heard.ctc} if heard.ctc is not None else {}
+    line |= {name: row[name] for name in ("call", "speaker") if name in row}
+    line |= {"channel": row["channel"]} if isinstance(row.get("channel"), dict) else {}
+    line |= {"cut": heard.cut} if heard.cut else {}
+    line |= {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
+    seconds = row.get("duration", row["speech_length"] * SECONDS_A_FRAME)
+    return line | {"seconds": round(seconds, 3), "audio": audio_path(row["messages"])}
+
+
+def score_set(
+    heard: list[Line], keywords: list[str] | None, listening: bool, classes: dict[str, str] | None = None
+) -> dict[str, dict]:
+    """Scores of the branches, how many texts of the LLM were cut and why, the parts of the set and, with `listening`,
+    the scores of the LLM's texts dealt out to the wrong utterances."""
+    scores = {branch: score_branch(heard, branch, keywords, classes) for branch in BRANCHES if branch in heard[0]}
+    scores["llm"]["cut"] = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
+    if listening:
+        others = heard[1:] + heard[:1]
+        wrong = [line | {"llm": other["llm"]} for line, other in zip(heard, others, strict=True)]
+        scores["other_audio"] = score_branch(wrong, "llm", keywords, classes)
+    return scores | {"buckets": buckets(heard)}
+
+
+def score_branch(heard: list[Line], branch: str, keywords: list[str] | None, classes: dict[str, str] | None) -> dict:
+    """The scores of the texts that stand under `branch`; calls are drawn for their intervals."""
+    refs, hyps = ({line["key"]: line[side] for line in heard} for side in ("ref", branch))
+    calls = {line["key"]: call_of(line) for line in heard}
+    looped = {line["key"] for line in heard if branch == "llm" and line.get("cut") == LOOP}
+    return score(refs, hyps, keywords, calls, classes, looped)
+
+
+def score_silence(rows: list[dict], heard: list[Line]) -> dict:
+    """False alarms where nobody speaks: utterances that were given any text, and how many characters."""
+    result: dict = {"hours": hours(rows), "utterances": len(heard)}
+    for branch in (branch for branch in BRANCHES if branch in heard[0]):
+        lengths = [len(units(normalise(line[branch]))) for line in heard]
+        alarms = sum(map(bool, lengths))
+        result[branch] = {"alarms": alarms, "characters": sum(lengths), "per_hour": alarms / result["hours"]}
+    return result
+
+
+def told(title: str, scores: dict[str, dict]) -> str:
+    """The line of a set in the log."""
+    rates = " ".join(f"{percent(scores[branch]['cer'])} ({name})" for branch, name in BRANCHES.items() if branch in scores)
+    cuts = ", ".join(f"{count} texts cut by {reason}" for reason, count in scores["llm"]["cut"].items() if count)
+    return f"{title}: CER {rates}, {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
+
+
+def silence_told(title: str, scores: dict) -> str:
+    """The same of the set in which nobody speaks."""
+    rates = " ".join(f"{scores[branch]['per_hour']:.1f} ({name})" for branch, name in BRANCHES.items() if branch in scores)
+    return f"{title}: false alarms an hour {rates}, {scores['utterances']} utterances, {60 * scores['hours']:.1f} minutes"
+
+
+def percent(rate: float | None) -> str:
+    return "n/a" if rate is None else f"{rate:.2f} %"
