@@ -93,6 +93,7 @@ stage_3() {
 
 stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start, but on the clean wideband speech
   local folder=$OUTPUT_ROOT/exp/controls/stage1_clean
+  log=$folder/train.log
   convert_general_train
   train 1 "$folder" released general_16k/train simulated_8k_telephone/dev
   score "$folder" "$folder/model.pt"

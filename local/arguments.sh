@@ -30,7 +30,7 @@ hand_over() {    # hand_over "$@": comes back only where stages are asked for
     status | clean) exec "$python" local/stages.py "$@" ;;
     --dry-run) use_environment; exec "$python" local/preflight.py plan "$first" "$last" ;;
     report) use_environment; exec "$python" -m local.report "$OUTPUT_ROOT" ;;
-    evaluate) use_environment; exec "$python" -m local.evaluate "${@:2}" ;;
+    evaluate) use_environment; exec "$python" -m local.evaluate --prompt "$PROMPT" "${@:2}" ;;
     export)
       stage=$("$python" local/stages.py final)    # whose model the experiment ends with, so far
       use_environment

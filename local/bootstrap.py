@@ -36,26 +36,22 @@ class Interval:
 
 def difference_interval(
     edits: Sequence[EditCounts], baseline: Sequence[EditCounts], groups: Sequence[Hashable], seed: int = 0
-) -> Interval:
+) -> Interval | None:
     """How much the pooled error rate of one system is above that of another on the same utterances, each of which is drawn
-    with its group (its call).
-
-    Raises ValueError without utterances or without reference units.
+    with its group (its call); None as in `ratio_intervals`.
     """
     more = [one.errors - other.errors for one, other in zip(edits, baseline, strict=True)]
-    interval = ratio_intervals({"rate": (more, [one.ref for one in edits])}, groups, seed)["rate"]
-    if interval is None:
-        raise ValueError("there is no reference unit to be wrong about")
-    return interval
+    return ratio_intervals({"rate": (more, [one.ref for one in edits])}, groups, seed)["rate"]
 
 
 def ratio_intervals(ratios: Mapping[str, Ratio], groups: Sequence[Hashable], seed: int = 0) -> dict[str, Interval | None]:
-    """Any ratios of sums over utterances, all from the same draws of groups; None where there is nothing to divide by.
+    """Any ratios of sums over utterances, all from the same draws of groups; None where there is nothing to divide by, or
+    no second group: one drawn again and again shows no spread at all.
 
     A draw without anything to divide by (of rare keywords, say) tells nothing of that ratio and is left out.
     """
     columns = [column for ratio in ratios.values() for column in ratio]
-    if not columns or not len(groups):
+    if not columns or len(set(groups)) < 2:
         return dict.fromkeys(ratios)
     sums = _by_group(np.array(columns, dtype=np.float64).T, groups)
     drawn = _draws(sums, np.random.default_rng(seed))

@@ -14,7 +14,7 @@ if not __package__:  # `python local/compare.py`: the top folder, not local/, mu
 
 import argparse
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
@@ -57,7 +57,7 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
     groups, *sides = map(list, zip(*rows, strict=True))
     keywords = keywords_of(pairs[0][0], name)
     for branch, title in BRANCHES.items():
-        if not all(branch in side[0] for side in sides):
+        if not all(branch in line for side in sides for line in side):
             continue
         here, there = (errors_of(side, branch) for side in sides)
         yield f"{name} CER ({title}), %: {difference(here, there, groups)}"
@@ -68,11 +68,17 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
 
 
 def difference(here: Ratio, there: Ratio, groups: list[Hashable]) -> str:
-    """Both rates, and what the first has more: of the same draws."""
+    """Both rates, and what the first has more: of the same draws. A single call has no interval."""
     more = [one - other for one, other in zip(here[0], there[0], strict=True)]
-    found = ratio_intervals({"here": here, "there": there, "more": (more, here[1])}, groups)
-    rate, before, change = (interval or "n/a" for interval in found.values())
+    ratios = {"here": here, "there": there, "more": (more, here[1])}
+    found = ratio_intervals(ratios, groups)
+    rate, before, change = (found[name] or pooled(*ratio) for name, ratio in ratios.items())
     return f"{rate} against {before}, difference {change}"
+
+
+def pooled(part: Sequence[float], whole: Sequence[float]) -> str:
+    """A rate without an interval."""
+    return f"{100 * sum(part) / sum(whole):.2f}" if sum(whole) else "n/a"
 
 
 def errors_of(lines: list[Line], branch: str) -> Ratio:

@@ -216,6 +216,7 @@ class Gate:
         require(paired, "gate.loss", "goes together with gate.loss_drop")
         drop_in_range = self.loss_drop is None or 0 < self.loss_drop < 1
         require(drop_in_range, "gate.loss_drop", "must lie between 0 and 1")
+        require(self.kwer is None or 0 < self.kwer < 100, "gate.kwer", "must lie between 0 and 100")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def check(sets: Mapping[str, list[Row]], train: Iterable[Path], known_speakers: 
     print("\n".join(_listed(refused)), flush=True)
     counts = [f"{len(names)} {kind} of {title}" for title, kinds in refused.items() for kind, names in kinds.items()]
     kinds = {kind for kinds in refused.values() for kind in kinds}
-    raise UserError(f"{', '.join(counts)} are in train too, as listed above: {_way_on(kinds == {SPEAKERS})}")
+    raise UserError(f"{', '.join(counts)} are in train too, as listed above: {way_on(kinds == {SPEAKERS})}")
 
 
 def _listed(found: Shared) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _listed(found: Shared) -> Iterator[str]:
                 yield f"    … and {len(names) - SHOWN} more"
 
 
-def _way_on(only_speakers: bool) -> str:
+def way_on(only_speakers: bool) -> str:
     if only_speakers:
         return ("take a test set of other speakers; or where that cannot be (agents who serve all customers), say that you "
                 "know it: KNOWN_SPEAKERS=1 (--known_speakers), and the results will carry it")  # fmt: skip

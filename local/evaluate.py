@@ -24,6 +24,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 from tempfile import TemporaryDirectory
 
 import torch
@@ -32,7 +33,7 @@ from data.errors import run
 from data.files import sweep, write_text
 from data.manifest import read_rows, write_rows
 from data.one_core import keep_freed_memory
-from data.prompt import target
+from data.prompt import DEFAULT_PROMPT, target
 from data.text import NORMALISER
 from local import contamination, devices, distributed
 from local.batches import Featuriser, Utterances
@@ -61,6 +62,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--checkpoint", default="released", help="tensors to score in place of the folder's own, `released`")
     parser.add_argument("--data", "--set", action="append", required=True, metavar="[NAME=]FILE", dest="sets",
                         help=f"once for each set; without a name it is the calls' test set, {CALLS}")
+    parser.add_argument("--prompt", default=DEFAULT_PROMPT, help="with which a corpus that is no training JSONL is asked")
     parser.add_argument("--train", type=Path, nargs="+", action="extend", default=[], metavar="JSONL",
                         help="rows with which no test set may share a call, a speaker or a sound")
     parser.add_argument("--known_speakers", action="store_true", help="speakers may be shared; the results then say so")
@@ -70,12 +72,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output_dir", type=Path, help="for texts and results; without it they are only printed")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: as the driver chooses")
     arguments = parser.parse_args(argv)
-    named = [item.partition("=") if "=" in item else (CALLS, "=", item) for item in arguments.sets]
+    named = [item.partition("=") if re.match(r"\w+=", item) else (CALLS, "=", item) for item in arguments.sets]
     arguments.sets = {name: file for name, _, file in named}
     if len(arguments.sets) < len(named):
         parser.error("two sets of one name: --data NAME=FILE gives each its own")
-    if arguments.output_dir is None and "WORLD_SIZE" in os.environ:
-        parser.error("several processes need an --output_dir")
+    if "WORLD_SIZE" in os.environ and (arguments.output_dir is None or arguments.device == "auto"):
+        parser.error("several processes need an --output_dir and a --device")
     return arguments
 
 
@@ -186,7 +188,7 @@ def read_sets(arguments: argparse.Namespace, world: World) -> dict[str, list[dic
         room = arguments.output_dir / "data" / name
         files[name] = file if is_ready(file) else room / CONVERTED
         if world.is_main and not is_ready(file):
-            convert(file, room)
+            convert(file, room, arguments.prompt)
     world.wait()
     return {name: read_set(file) for name, file in files.items()}
 

@@ -146,10 +146,11 @@ def for_service(config: str, prompt: str | None) -> tuple[str, list[str]]:
             changes.append(f"{name} {value}: {why}")
     if settings.get("train_conf", {}).pop("effective_save_name_excludes", None):
         changes.append("without effective_save_name_excludes, which would leave the LLM out of whatever is trained from here")
-    if prompt and itn_of(prompt) is False:
-        settings["itn"] = False
-        changes.append(f"itn False: AutoModel asks {prompt} by itself, as in training")
-    elif prompt and itn_of(prompt) is None:
+    itn = itn_of(prompt) if prompt else None
+    if itn is not None and itn != settings.get("itn", True):
+        settings["itn"] = itn
+        changes.append(f"itn {itn}: AutoModel asks {prompt} by itself, as in training")
+    elif prompt and itn is None:
         changes.append(f"AutoModel cannot ask as in training, {prompt}: expect other texts than those that were scored")
     return yaml.safe_dump(settings, allow_unicode=True, sort_keys=False), changes or ["nothing was changed"]
 

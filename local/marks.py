@@ -6,6 +6,7 @@ A changed source file is noted, no more: it is no reason to stop a run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -168,10 +169,17 @@ def work(experiment: Experiment, name: str) -> Table:
     if replayed := experiment.replays(name):
         table["replayed rows"] = fingerprint.digest(experiment.rows(replayed))
     if keywords := experiment.hotwords(name):
-        table["keywords"] = fingerprint.digest(TOP / keywords)
+        table["keywords"] = keyword_digest(TOP / keywords)
     table["dev rows"] = fingerprint.digest(experiment.rows(f"{corpus}/dev"))
     table["the model it starts from"] = start_digest(experiment, name)
     return table
+
+
+def keyword_digest(path: Path) -> str:
+    """The words of a list alone: its comments and classes are nothing to a training."""
+    lines = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines()) if path.is_file() else ["missing"]
+    words = sorted({line for line in lines if line and not line.startswith(("#", "["))})
+    return f"{len(words)} words, sha256 {hashlib.sha256(' '.join(words).encode()).hexdigest()[:12]}"
 
 
 def simulated(experiment: Experiment) -> str:

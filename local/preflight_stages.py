@@ -36,6 +36,7 @@ def _rows_fit(ahead: StagesAhead) -> Iterator[Finding]:
     yield from of_rows.prompts_fit(ahead.rows, ahead.experiment["PROMPT"])
     yield from of_rows.targets_fit(ahead.rows)
     yield from of_rows.nothing_leaks(ahead.rows)
+    yield from of_rows.tests_are_apart(ahead.rows, ahead.experiment["KNOWN_SPEAKERS"] == "1")
 
 
 def _model_fits(ahead: StagesAhead) -> Iterator[Finding]:

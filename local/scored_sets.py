@@ -40,11 +40,12 @@ def is_ready(path: Path | str) -> bool:
     return isinstance(fields, dict) and all(name in fields for name in MADE_HERE)
 
 
-def convert(manifest: str, folder: Path) -> None:
+def convert(manifest: str, folder: Path, prompt: str) -> None:
     """The rows of a corpus of any form, with its sound at 16 kHz, in a folder: never filtered, since it is a test set.
 
     In a process of its own: the many processes of a conversion do not go together with torch in the one that starts them.
     """
     words = ["convert", "--manifest", manifest, "--output", str(folder / CONVERTED), "--filter_annotation_error"]
+    words += ["--prompt", prompt]
     if subprocess.run([sys.executable, str(CONVERT), *words], check=False).returncode:
         raise UserError(f"{manifest}: is neither training JSONL nor a corpus that stage 0 can read; the reason stands above")

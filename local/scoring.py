@@ -52,7 +52,7 @@ def score(
         result["keywords"] = score_keywords(spotted, keywords, classes)
         ratios["kwer"] = ([one.missed for one in spotted], [one.said.total() for one in spotted])
     groups = [(calls or {}).get(key, key) for key in refs]
-    found = ratio_intervals(ratios, groups) if len(set(groups)) > 1 else dict.fromkeys(ratios)
+    found = ratio_intervals(ratios, groups)
     result["interval"] = _bounds(found["cer"])
     if keywords is not None:
         result["keywords"]["interval"] = _keyword_bounds(result["keywords"], _bounds(found["kwer"]))

@@ -247,7 +247,7 @@ def way_rows(stage: str, ways: Results | None) -> Iterator[tuple[str, list[str]]
     """
     if ways is None:
         return
-    for branch in ("llm", "ctc"):
+    for branch in filter(ways.__contains__, ("llm", "ctc")):
         score = ways[branch]
         low, high = score.get("interval", (None, None))
         numbers = [percent(score.get(name)) for name in ("cer", "cer_originals", "difference")]

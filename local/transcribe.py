@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def hotwords(given: str) -> list[str]:
     """The words of a list with commas of either kind, or of a keyword file."""
-    if Path(given).is_file():
+    if os.path.isfile(given):  # Path.is_file() raises for a list that is longer than a name can be
         from local.keywords import read_keywords
 
         return read_keywords(given)

@@ -37,7 +37,7 @@ def config(number: int, *settings: str) -> StageConfig:
 
 
 def trains(number: int, name: str) -> bool:
-    """Whether a stage may change a tensor of what it hands on, by SPEC.md's table."""
+    """Whether a stage may change a tensor of what it hands on, by what its stage is for."""
     if number == 3:
         return name.startswith("llm.") and name.split(".")[-2] in ADAPTED
     return name.startswith(TRAINED[number])

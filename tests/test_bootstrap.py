@@ -70,8 +70,12 @@ def test_equal_systems_differ_by_nothing():
     refs, hyps = spoken(20, 0.3, 4)
     interval = difference_interval(edits_of(refs, hyps), edits_of(refs, hyps), range(20))
     assert (interval.value, interval.low, interval.high) == (0, 0, 0)
-    with pytest.raises(ValueError, match="no reference unit"):
-        difference_interval([], [], [])
+    assert difference_interval([], [], []) is None
+
+
+def test_a_single_call_has_no_interval():
+    refs, hyps = spoken(20, 0.3, 4)
+    assert rate_interval(edits_of(refs, hyps), ["one call"] * 20) is None
 
 
 def test_ratios_are_drawn_together_and_rare_ones_by_the_draws_that_hold_some():

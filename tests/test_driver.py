@@ -251,6 +251,13 @@ def test_the_control_trains_stage_1_on_the_clean_rows(tree):
     assert (tree.output / "exp/controls/stage1_clean/results.json").exists()
 
 
+def test_a_control_that_was_interrupted_goes_on_by_itself(tree):
+    assert tree.run("0 1").returncode == 0
+    done = tree.run("0 1", CONTROLS="1")
+    assert done.returncode == 0, done.stderr
+    assert (tree.output / "exp/controls/stage1_clean/train.log").exists()
+
+
 def test_what_a_stage_replays_is_made_and_handed_to_it(tree):
     shares = {"STAGE1_SET": "++dataset_conf.replay_share=0.2", "STAGE3_SET": "++dataset_conf.replay_share=0.3"}
     assert tree.run("0 3", CONTROLS="1", **shares).returncode == 0

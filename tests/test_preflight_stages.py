@@ -64,11 +64,17 @@ def leak_a_recording(sets):
         sets[name][1]["source"] = "/corpus/one.wav"
 
 
+def leak_a_speaker(sets):
+    for name in ("simulated_8k_telephone/train", "real_8k_telephone/test"):
+        sets[name][1]["speaker"] = "agent 7"
+
+
 @pytest.mark.parametrize(
     ("leak", "said"),
     [
         (leak_a_sound, "no sound file is in two splits: 1 against it"),
         (leak_a_key, "no key with its text is in two splits"),
+        (leak_a_speaker, "1 speakers of real_8k_telephone/test are in train too (first: agent 7): take a test set of other"),
         (leak_a_recording, "no recording was simulated for two splits: 1 against it (/corpus/one.wav"),
     ],
 )
@@ -76,6 +82,12 @@ def test_what_leaks_between_the_splits_fails(look, rows, leak, said):
     sets = split_rows(rows)
     leak(sets)
     assert said in only_fault(look(sets=sets))
+
+
+def test_speakers_in_train_and_test_may_be_known(look, rows):
+    sets = split_rows(rows)
+    leak_a_speaker(sets)
+    assert look(sets=sets, KNOWN_SPEAKERS="1")[0]
 
 
 def test_targets_longer_than_ctc_can_say_are_worth_knowing(look, rows):

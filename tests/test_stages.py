@@ -210,9 +210,12 @@ def test_a_stage_knows_the_keywords_that_it_gives_lists_of(experiment, tmp_path)
     for name in ("2", "3"):
         finish(asking, name)
     path.write_text("套餐\n话费\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"stage 3 was finished .* keywords was 7 bytes.* is now 14 bytes"):
+    with pytest.raises(UserError, match=r"stage 3 was finished .* keywords was 1 words.* is now 2 words"):
         marks.refuse_changes(asking, "3")
     marks.refuse_changes(asking, "3", upstream=False)
+    path.write_text("# ours\n[plans]\n套餐\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"stage 3 was scored .* KEYWORDS was 7 bytes"):  # another training it is not
+        marks.refuse_changes(asking, "3")
     with pytest.raises(UserError, match=r"stage 2 was scored .* KEYWORDS was 7 bytes"):
         marks.refuse_changes(asking, "2")
 

@@ -26,7 +26,9 @@ def _sentence(tree: Tree) -> str:
     rates = [stage.score(CALLS, "llm").get("cer") if stage else None for stage in (tree.baseline, tree.last)]
     before, after = rates
     if before is None:
-        return tr("nothing scored", "p", "verdict")
+        if after is None:
+            return tr("nothing scored", "p", "verdict")
+        return tr("no baseline", "p", "verdict", after=one_digit(after))
     if tree.last is tree.baseline or after is None:
         return tr("only baseline", "p", "verdict", before=one_digit(before))
     found = difference(tree.baseline, tree.last, "llm")

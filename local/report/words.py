@@ -30,6 +30,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "代价在宽带语音上：字错误率现在是 {after} %，之前是 {before} %。",
     ),
     "nothing scored": ("Nothing has been scored yet.", "目前还没有任何评分。"),
+    "no baseline": (
+        "On real calls {after} % of the characters are wrong. No baseline was scored to compare that with.",
+        "真实通话的字错误率是 {after} %。没有给基线打过分，无从比较。",
+    ),
     "only baseline": (
         "The model that the experiment starts from: {before} % of the characters of real calls are wrong.",
         "实验的起点模型：真实通话的字错误率是 {before} %。",
