@@ -1,6 +1,6 @@
 # The real experiment: WenetSpeech through a simulated telephone (stages 1 and 2), then your own labelled calls (stage 3).
 # Say where your corpora lie: in the environment, here, or in conf/local.sh, which git does not see. For example
-#     : "${CALLS_TRAIN:=/data/calls/train.jsonl}"
+#     : "${CALLS_TRAIN=/data/calls/train.jsonl}"
 [[ ! -f conf/local.sh ]] || source conf/local.sh
 
 : "${MODEL:=FunAudioLLM/Fun-ASR-Nano-2512}"

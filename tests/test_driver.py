@@ -309,7 +309,7 @@ def test_calls_only_can_replay_too(tree):
     ("words", "command"),
     [
         ("report", "report exp_output"),
-        ("evaluate --model a --data b", "evaluate --model a --data b"),
+        ("evaluate --model a --data b", "evaluate --prompt 语音转写： --model a --data b"),
         ("export", "export exp_output/exp/8k_telephone/stage3_lora exp_output/export/stage3_lora"),
         ("export my_model", "export exp_output/exp/8k_telephone/stage3_lora my_model"),
     ],
