@@ -72,12 +72,17 @@ def _write_flac(path: Path, sound: Pieces) -> None:
 
 
 def _write_mu_law(path: Path, sound: Pieces) -> None:
+    with whole_file(path, flushed=False) as temporary:
+        temporary.write_bytes(mu_law_wav(sound))
+
+
+def mu_law_wav(sound: Pieces) -> bytes:
+    """Sound at 8 kHz as a WAV of one byte a sample, as ITU-T G.711 codes it."""
     codes = b"".join(encode(to_int16(piece)).tobytes() for piece in _pieces(sound))
     size, padding = len(codes), len(codes) % 2
     form = (b"fmt ", 18, MU_LAW_TAG, 1, NARROW, NARROW, 1, 8, 0)
     header = HEADER.pack(b"RIFF", HEADER.size - 8 + size + padding, b"WAVE", *form, b"fact", 4, size, b"data", size)
-    with whole_file(path, flushed=False) as temporary:
-        temporary.write_bytes(header + codes + bytes(padding))
+    return header + codes + bytes(padding)
 
 
 def _pieces(sound: Pieces) -> Iterable[np.ndarray]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from opencc import OpenCC
 
@@ -48,6 +49,12 @@ def normalise(text: str) -> str:
 def units(text: str) -> list[str]:
     """Units of normalised text, a CJK character or a word each: `"打开app"` -> `["打", "开", "app"]`."""
     return _UNIT.findall(text)
+
+
+@lru_cache(maxsize=2**16)
+def scored_units(text: str) -> tuple[str, ...]:
+    """The units of any text after the normaliser: what every score compares. A reference comes back with each hypothesis."""
+    return tuple(units(normalise(text)))
 
 
 def _fold(text: str) -> str:

@@ -34,11 +34,16 @@ class EditCounts:
     @property
     def rate(self) -> float | None:
         """(S + D + I) / N in percent; None where there is no reference unit to be wrong about."""
-        return 100.0 * self.errors / self.ref if self.ref else None
+        return percent(self.errors, self.ref)
 
     def asdict(self) -> dict[str, float | int | None]:
         """As results.json has it."""
         return {"cer": self.rate, "sub": self.sub, "del": self.dele, "ins": self.ins, "ref": self.ref}
+
+
+def percent(part: int, whole: int) -> float | None:
+    """None where there is nothing to divide by."""
+    return 100.0 * part / whole if whole else None
 
 
 def count_edits(ref: Sequence[str], hyp: Sequence[str]) -> EditCounts:

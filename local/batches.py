@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import local.engine  # noqa: F401  before any part of FunASR
 
@@ -36,12 +37,13 @@ class Remembering:
 class Featuriser:
     """One utterance → what the model takes, by the very function that FunASR's inference uses: one prompt for both."""
 
-    def __init__(self, settings: dict, ctc_tokenizer, use_low_frame_rate: bool) -> None:
+    def __init__(self, settings: dict, model) -> None:
+        """`settings` and `model` are what `local.nano.build` gives; a model may have no CTC branch."""
         self.tokenizer = Remembering(settings["tokenizer"])
         self.frontend = settings["frontend"]
         self.dataset_conf = settings.get("dataset_conf", {})
-        self.ctc_tokenizer = ctc_tokenizer
-        self.use_low_frame_rate = use_low_frame_rate  # FunASRNano.data_load_speech reads it from its `self`
+        self.ctc_tokenizer: Any = getattr(model, "ctc_tokenizer", None)
+        self.use_low_frame_rate = model.use_low_frame_rate  # FunASRNano.data_load_speech reads it from its `self`
 
     def __call__(self, messages: list[dict], waveform: torch.Tensor, hotwords: Sequence[str] = ()) -> dict[str, torch.Tensor]:
         """`waveform` (samples,) float32 in ±1 at 16 kHz → tensors without a batch dimension."""

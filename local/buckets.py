@@ -8,13 +8,12 @@ Among many the extremes are partly luck all the same: they say whom to listen to
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from data.text import normalise, units
-from local.alignment import EditCounts, count_edits
+from local.alignment import EditCounts
+from local.compare import BRANCHES, Line, edits_of
 
-Line = Mapping[str, Any]  # of decode/SET.jsonl
 Bucket = dict[str, Any]
 Edits = dict[str, EditCounts]  # by branch
 
@@ -22,7 +21,6 @@ SECONDS = (0, 2, 4, 8, 15, 30)
 SNR_DB = (0, 5, 10, 15, 20, 25)
 LOST_PERCENT = (0, 1, 2, 5, 10)
 LEAST_UNITS, EXTREMES = 50, 5  # of a speaker; worst and best
-BRANCHES = ("llm", "ctc")
 
 
 def buckets(lines: Sequence[Line]) -> dict[str, list[Bucket]]:
@@ -71,8 +69,7 @@ PLACES: dict[str, Callable[[Line], tuple[Any, str] | None]] = {
 
 
 def _edits(line: Line) -> Edits:
-    said = units(normalise(line["ref"]))
-    return {branch: count_edits(said, units(normalise(line[branch]))) for branch in BRANCHES if branch in line}
+    return {branch: edits_of(line, branch) for branch in BRANCHES if branch in line}
 
 
 def _parts(places: Any, edits: Sequence[Edits]) -> list[Bucket]:

@@ -18,7 +18,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
-from data.text import normalise, units
+from data.text import scored_units
 from local.alignment import EditCounts, count_edits
 from local.bootstrap import Ratio, ratio_intervals
 from local.keywords import spot_keywords
@@ -89,7 +89,7 @@ def errors_of(lines: list[Line], branch: str) -> Ratio:
 
 def missed_of(lines: list[Line], branch: str, keywords: list[str]) -> Ratio:
     """Keywords missed and said in each utterance."""
-    pairs = ((units(normalise(line["ref"])), units(normalise(line[branch]))) for line in lines)
+    pairs = ((scored_units(line["ref"]), scored_units(line[branch])) for line in lines)
     spotted = spot_keywords(pairs, keywords)
     return [one.missed for one in spotted], [one.said.total() for one in spotted]
 
@@ -110,7 +110,7 @@ def call_of(line: Line) -> str:
 
 def edits_of(line: Line, branch: str) -> EditCounts:
     """The errors of one branch in one utterance."""
-    return count_edits(*(units(normalise(line[side])) for side in ("ref", branch)))
+    return count_edits(scored_units(line["ref"]), scored_units(line[branch]))
 
 
 def main(argv: list[str] | None = None) -> int:

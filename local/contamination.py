@@ -41,6 +41,11 @@ def shared(sets: Mapping[str, list[Row]], train: Iterable[Path]) -> Shared:
     return found
 
 
+def in_common(rows: Iterable[Row], others: Iterable[Row], kind: str) -> list[str]:
+    """The names of a kind of NAMES that stand in both."""
+    return sorted(_names(rows, NAMES[kind]) & _names(others, NAMES[kind]))
+
+
 def _names(rows: Iterable[Row], name: Name) -> set[str]:
     return {found for row in rows if (found := name(row)) is not None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from data.manifest import hours
 from data.prompt import audio_path, target
-from data.text import normalise, units
+from data.text import scored_units
 from local.alignment import marked
 from local.buckets import buckets
 from local.compare import BRANCHES, Line, call_of
@@ -21,7 +21,7 @@ def decoded(row: dict, heard: Heard) -> Line:
     line |= {name: row[name] for name in ("call", "speaker") if name in row}
     line |= {"channel": row["channel"]} if isinstance(row.get("channel"), dict) else {}
     line |= {"cut": heard.cut} if heard.cut else {}
-    line |= {"llm_errors": marked(*(units(normalise(line[side])) for side in ("ref", "llm")))}
+    line |= {"llm_errors": marked(scored_units(line["ref"]), scored_units(line["llm"]))}
     seconds = row.get("duration", row["speech_length"] * SECONDS_A_FRAME)
     return line | {"seconds": round(seconds, 3), "audio": audio_path(row["messages"])}
 
@@ -29,15 +29,22 @@ def decoded(row: dict, heard: Heard) -> Line:
 def score_set(
     heard: list[Line], keywords: list[str] | None, listening: bool, classes: dict[str, str] | None = None
 ) -> dict[str, dict]:
-    """Scores of the branches, how many texts of the LLM were cut and why, the parts of the set and, with `listening`,
-    the scores of the LLM's texts dealt out to the wrong utterances."""
-    scores = {branch: score_branch(heard, branch, keywords, classes) for branch in BRANCHES if branch in heard[0]}
-    scores["llm"]["cut"] = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
+    """Scores of the branches, the parts of the set and, with `listening`, the scores of the LLM's texts dealt out to the wrong
+    utterances."""
+    scores = {"llm": score_llm(heard, keywords, classes)}
+    if "ctc" in heard[0]:
+        scores["ctc"] = score_branch(heard, "ctc", keywords, classes)
     if listening:
         others = heard[1:] + heard[:1]
         wrong = [line | {"llm": other["llm"]} for line, other in zip(heard, others, strict=True)]
         scores["other_audio"] = score_branch(wrong, "llm", keywords, classes)
     return scores | {"buckets": buckets(heard)}
+
+
+def score_llm(heard: list[Line], keywords: list[str] | None, classes: dict[str, str] | None) -> dict:
+    """The scores of the LLM's texts, with how many of them were cut and why."""
+    cut = {reason: sum(line.get("cut") == reason for line in heard) for reason in (LENGTH, LOOP)}
+    return score_branch(heard, "llm", keywords, classes) | {"cut": cut}
 
 
 def score_branch(heard: list[Line], branch: str, keywords: list[str] | None, classes: dict[str, str] | None) -> dict:
@@ -52,7 +59,7 @@ def score_silence(rows: list[dict], heard: list[Line]) -> dict:
     """False alarms where nobody speaks: utterances that were given any text, and how many characters."""
     result: dict = {"hours": hours(rows), "utterances": len(heard)}
     for branch in (branch for branch in BRANCHES if branch in heard[0]):
-        lengths = [len(units(normalise(line[branch]))) for line in heard]
+        lengths = [len(scored_units(line[branch])) for line in heard]
         alarms = sum(map(bool, lengths))
         result[branch] = {"alarms": alarms, "characters": sum(lengths), "per_hour": alarms / result["hours"]}
     return result

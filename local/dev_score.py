@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from data.prompt import target
-from data.text import normalise, units
+from data.text import scored_units
 from local.alignment import EditCounts, count_edits
 from local.batches import Utterances
 from local.config import StageConfig
@@ -46,19 +46,15 @@ def score_dev(model, tokenizer, data: Utterances, config: StageConfig, world: Wo
     edits = [EditCounts(), EditCounts()]
     for part, batch, heard in hear(model, tokenizer, data, batching, world):
         sums = {name: sums[name] + float(value) for name, value in model(**batch).items()}
-        references = [_units(target(data.rows[index]["messages"])) for index in part]
+        references = [scored_units(target(data.rows[index]["messages"])) for index in part]
         texts = [one.llm for one in heard], [one.ctc or "" for one in heard]
         edits = [before + _edits(references, side) for before, side in zip(edits, texts, strict=True)]
     model.llm_weight, model.ctc_weight = weights
     return _score(world.sums([*sums.values(), *(n for e in edits for n in (e.errors, e.ref))]), config)
 
 
-def _units(text: str) -> list[str]:
-    return units(normalise(text))
-
-
-def _edits(references: list[list[str]], heard: list[str]) -> EditCounts:
-    return sum((count_edits(ref, _units(text)) for ref, text in zip(references, heard, strict=True)), EditCounts())
+def _edits(references: list[tuple[str, ...]], heard: list[str]) -> EditCounts:
+    return sum((count_edits(ref, scored_units(text)) for ref, text in zip(references, heard, strict=True)), EditCounts())
 
 
 def _score(sums: list[float], config: StageConfig) -> DevScore:

@@ -164,11 +164,16 @@ def verify(choice: Choice) -> None:
         )
 
 
+def pick(environ: Mapping[str, str]) -> Choice:
+    """What is chosen on this machine."""
+    gpus = list_gpus()
+    return choose(environ, is_present(gpus), gpus)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Print the choice; with `verify`, check it against torch."""
     arguments = sys.argv[1:] if argv is None else argv
-    gpus = list_gpus()
-    choice = choose(os.environ, is_present(gpus), gpus)
+    choice = pick(os.environ)
     if arguments == ["verify"]:
         verify(choice)
     where = f"GPUs {','.join(choice.gpus)}" if choice.gpus else "CPU"

@@ -38,9 +38,9 @@ from data.text import NORMALISER
 from local import contamination, devices, distributed
 from local.batches import Featuriser, Utterances
 from local.compare import Line
-from local.decoded_set import decoded, percent, score_set, score_silence, silence_told, told
+from local.decoded_set import decoded, percent, score_llm, score_set, score_silence, silence_told, told
 from local.distributed import World
-from local.hearing import Batching, hear, in_order
+from local.hearing import BATCHING, hear, in_order
 from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_classes, read_keywords
 from local.metrics_log import board_scores
@@ -49,9 +49,6 @@ from local.originals import compare_ways, hear_originals, ways_told, with_origin
 from local.scored_sets import CONVERTED, convert, is_ready, read_set
 from local.table import score_lines
 
-# A step of the LLM takes a GPU as long for many texts as for few, and a worker makes features at some hundred times real
-# time. The largest batch of the released model there: 8 GB of keys and values, 1 GB of CTC scores.
-BATCHING = {"cpu": Batching(8192, 32, 1), "cuda": Batching(32768, 256, 4)}
 CALLS, SILENCE = "calls_test", "silence"
 GENERAL = ("telephone_test", "guard")  # no business words are said there
 
@@ -90,7 +87,7 @@ class Recogniser:
         self.model, settings = build(model_dir, start, {}, str(world.device), needs_ctc=False)
         self.model.eval()
         self.tokenizer = settings["tokenizer"]
-        self.featuriser = Featuriser(settings, getattr(self.model, "ctc_tokenizer", None), self.model.use_low_frame_rate)
+        self.featuriser = Featuriser(settings, self.model)
         if world.is_main and self.model.ctc_decoder is None:
             print(f"{model_dir}: has no CTC branch, its LLM alone is scored", flush=True)
 
@@ -140,8 +137,7 @@ def picked(device: str) -> str:
     """The device itself; of `auto` what the driver would choose."""
     if device != "auto":
         return device
-    gpus = devices.list_gpus()
-    choice = devices.choose(os.environ, devices.is_present(gpus), gpus)
+    choice = devices.pick(os.environ)
     devices.verify(choice)
     return choice.device
 
@@ -210,10 +206,9 @@ def evaluate_lists(
         if heard:
             lines = [line | {"hotwords": lists(row, 0)} for line, row in zip(heard, rows, strict=True)]
             write_rows(folder / "decode" / f"{CALLS}_{way}.jsonl", lines)
-            found = score_set(lines, keywords, False, classes)
-            scores[way] = found["llm"]
-            told_kwer = percent(found["llm"]["keywords"]["kwer"])
-            print(f"{told(f'{folder.name} {CALLS} {way}', found)}, KWER {told_kwer}", flush=True)
+            scores[way] = score_llm(lines, keywords, classes)
+            told_kwer = percent(scores[way]["keywords"]["kwer"])
+            print(f"{told(f'{folder.name} {CALLS} {way}', {'llm': scores[way]})}, KWER {told_kwer}", flush=True)
     return scores
 
 

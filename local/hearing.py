@@ -24,6 +24,11 @@ class Batching:
     workers: int
 
 
+# A step of the LLM takes a GPU as long for many texts as for few, and a worker makes features at some hundred times real
+# time. The largest batch of the released model there: 8 GB of keys and values, 1 GB of CTC scores.
+BATCHING = {"cpu": Batching(8192, 32, 1), "cuda": Batching(32768, 256, 4)}
+
+
 def hear(
     model, tokenizer, data: Utterances, batching: Batching, world: World, title: str = ""
 ) -> Iterator[tuple[list[int], dict, list[Heard]]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from funasr.models.fun_asr_nano.model import FunASRNano
 
 from data.errors import UserError
 from data.prompt import target
-from data.text import normalise, units
+from data.text import normalise, scored_units
 from local.config import Dataset, StageConfig
 from local.keywords import KeywordFinder, read_keywords
 
@@ -42,13 +43,17 @@ class Keywords:
     def __init__(self, words: Sequence[str]) -> None:
         self.words = list(words)
         self._find = KeywordFinder(words)
+        self._held = lru_cache(maxsize=None)(self._search)  # by text: a training asks in every epoch
         self._compared = {word: normalise(word) for word in words}
 
     def parted(self, row: Row) -> tuple[list[str], list[str]]:
         """Those that its target holds, as they are scored, and those that do not even stand inside another word of it."""
-        text = normalise(target(row["messages"]))
-        held = dict.fromkeys(word for _, word in self._find(units(text)))
-        return list(held), [word for word in self.words if self._compared[word] not in text]
+        text, held = self._held(target(row["messages"]))
+        return held, [word for word in self.words if self._compared[word] not in text]
+
+    def _search(self, text: str) -> tuple[str, list[str]]:
+        """The text as it is compared, and the words that it holds."""
+        return normalise(text), list(dict.fromkeys(word for _, word in self._find(scored_units(text))))
 
 
 class DrawnLists:

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from data.errors import UserError
-from data.text import normalise, units
-from local.alignment import EditCounts, count_edits
+from data.text import normalise, scored_units
+from local.alignment import EditCounts, count_edits, percent
 
 Units = Sequence[str]
 Span = tuple[int, int]  # start and end in units
@@ -74,7 +74,7 @@ class KeywordFinder:
     """Finds the longest non-overlapping keyword spans in lists of units, from the left."""
 
     def __init__(self, keywords: Iterable[str]) -> None:
-        spelt = [(tuple(units(normalise(keyword))), keyword) for keyword in keywords]
+        spelt = [(scored_units(keyword), keyword) for keyword in keywords]
         self._by_first: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first unit -> the longest first
         for form, keyword in sorted(spelt, key=lambda item: -len(item[0])):
             self._by_first.setdefault(form[0], []).append((form, keyword))
@@ -230,17 +230,13 @@ def too_few(total: int, limit: float) -> str:
 def _rates(total: int, hits: int, false_alarms: int) -> dict[str, float | int | None]:
     detected = hits + false_alarms
     return {
-        "kwer": _percent(total - hits, total),
+        "kwer": percent(total - hits, total),
         "hits": hits,
         "total": total,
         "false_alarms": false_alarms,
-        "precision": _percent(hits, detected),
-        "f1": _percent(2 * hits, total + detected),
+        "precision": percent(hits, detected),
+        "f1": percent(2 * hits, total + detected),
     }
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return 100.0 * part / whole if whole else None
 
 
 def blind_guess_kwer(
@@ -254,8 +250,8 @@ def blind_guess_kwer(
     keywords = list(keywords)
     find = KeywordFinder(keywords)
     train, test = (
-        Counter(keyword for text in texts for _, keyword in find(units(normalise(text))))
+        Counter(keyword for text in texts for _, keyword in find(scored_units(text)))
         for texts in (train_texts, test_texts)
     )
     guess = max(keywords, key=lambda keyword: train[keyword], default="")
-    return _percent(test.total() - test[guess], test.total())
+    return percent(test.total() - test[guess], test.total())

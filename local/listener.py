@@ -16,9 +16,8 @@ from data.manifest import speech_length
 from data.prompt import messages
 from local.batches import Featuriser, collate, plan, to_device
 from local.decode import Heard, decode
+from local.hearing import BATCHING
 from local.nano import build
-
-FRAMES, TEXTS = 8192, 32  # of a batch
 
 
 class Listener:
@@ -30,14 +29,16 @@ class Listener:
         self.model, settings = build(model_dir, None, {}, str(device), needs_ctc=False)
         self.model.eval()
         self.tokenizer = settings["tokenizer"]
-        self.featuriser = Featuriser(settings, getattr(self.model, "ctc_tokenizer", None), self.model.use_low_frame_rate)
+        self.featuriser = Featuriser(settings, self.model)
         self.prompt = FunASRNano.get_prompt(None, list(hotwords), settings.get("language"), settings.get("itn", True))
 
     def hear(self, sounds: Sequence[np.ndarray]) -> list[Heard]:
         """The texts of (samples,) float32 at 16 kHz, in their order."""
         lengths = [speech_length(len(sound)) for sound in sounds]
         heard: dict[int, Heard] = {}
-        for part in tqdm(plan(lengths, FRAMES, TEXTS, seed=0, epoch=0), disable=None, leave=False):  # on a terminal
+        batching = BATCHING[self.device.type]
+        batches = plan(lengths, batching.tokens, batching.utterances, seed=0, epoch=0)
+        for part in tqdm(batches, disable=None, leave=False):  # on a terminal
             chats = [messages("", "", self.prompt) for _ in part]
             examples = [self.featuriser(chat, torch.from_numpy(sounds[index])) for chat, index in zip(chats, part, strict=True)]
             batch = to_device(collate(examples), self.device)

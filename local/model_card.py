@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from local.facts import Facts
-from local.table import COLUMNS, Results, grid, percent, sizes
+from local.table import COLUMNS, Results, bounds, cell, grid, percent, sizes
+from local.tally import SECONDS_A_FRAME
 
 CARD = "README.md"
 CORPORA = {
@@ -15,7 +16,6 @@ CORPORA = {
     "simulated_8k_telephone": "general speech over a simulated telephone",
     "real_8k_telephone": "calls",
 }
-FRAME = 0.06  # seconds, of dataset_conf.max_source_length
 USE = """```python
 from funasr import AutoModel
 
@@ -84,7 +84,7 @@ def scores(facts: Facts) -> Iterator[str]:
         return
     both = {"before": facts.baseline, "this model": facts.results}
     columns = {title: results for title, results in both.items() if results}
-    rows = {name: [rate(results, *column) for results in columns.values()] for name, column in COLUMNS.items()}
+    rows = {name: [cell(results, *column, with_interval) for results in columns.values()] for name, column in COLUMNS.items()}
     rows = {name: row for name, row in rows.items() if row[-1] != "-"}
     yield "## Scores"
     yield "\n".join(grid("test sets, %", columns, rows))
@@ -93,14 +93,9 @@ def scores(facts: Facts) -> Iterator[str]:
            "KWER is the share of keywords with an error in them.")  # fmt: skip
 
 
-def rate(results: Results, name: str, branch: str, measure: str) -> str:
-    """`34.97 [31.80, 38.26]`, or without brackets where nothing more is known; `-` where it was not scored."""
-    score = results["sets"].get(name, {}).get(branch)
-    score = score and (score.get("keywords") if measure == "kwer" else score)
-    if not score:
-        return "-"
-    interval = score.get("interval")
-    return percent(score[measure]) + (f" [{percent(interval[0])}, {percent(interval[1])}]" if interval else "")
+def with_interval(score: Results, measure: str) -> str:
+    """`34.97 [31.80, 38.26]`, or without brackets where nothing more is known."""
+    return " ".join([percent(score[measure]), *([bounds(score)] if score.get("interval") else [])])
 
 
 def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
@@ -112,7 +107,7 @@ def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
 
 def limits(facts: Facts) -> Iterator[str]:
     """What the figures do not promise."""
-    longest = facts.settings["dataset_conf"]["max_source_length"] * FRAME
+    longest = facts.settings["dataset_conf"]["max_source_length"] * SECONDS_A_FRAME
     yield f"Nothing longer than {longest:g} s was trained on."
     yield "It tells no speakers apart: two people in one channel are one text."
     yield "FunASR stops a text that does not end after 512 tokens; in scoring it was cut where its sound could hold no more."

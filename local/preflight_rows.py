@@ -11,8 +11,7 @@ from data import prompt as prompts
 from data.leakage import KNOWN_SOUND, LEAKS, Leak, Names, places, shared
 from data.manifest import LFR_STEP, RATE, SHIFT, hours, read_rows
 from data.row_checks import targets_fit_frames
-from local import contamination
-from local.contamination import SPEAKERS
+from local.contamination import SPEAKERS, in_common, way_on
 from local.findings import Finding, fact, fault, worth_knowing
 
 FRAME = LFR_STEP * SHIFT / RATE  # seconds
@@ -95,12 +94,12 @@ def nothing_leaks(rows: Rows) -> Iterator[Finding]:
 
 def tests_are_apart(rows: Rows, known_speakers: bool) -> Iterator[Finding]:
     """Calls and speakers that would stop the scores of a test set, after days of training, stop the run now."""
-    tests = {name_of(path): part for path, part in rows.items() if path.stem == "test"}
-    found = contamination.shared(tests, [path for path in rows if path.stem == "train"])
+    trained = [row for path, part in rows.items() if path.stem == "train" for row in part]
     for kind in ("calls",) if known_speakers else ("calls", SPEAKERS):
-        for title, names in ((title, kinds[kind]) for title, kinds in found.items() if kind in kinds):
-            words = f"{len(names)} {kind} of {title} are in train too (first: {names[0]})"
-            yield fault(f"{words}: {contamination.way_on(kind == SPEAKERS)}")
+        for path, part in rows.items():
+            if path.stem == "test" and (names := in_common(part, trained, kind)):
+                words = f"{len(names)} {kind} of {name_of(path)} are in train too (first: {names[0]})"
+                yield fault(f"{words}: {way_on(kind == SPEAKERS)}")
 
 
 def _names(leak: Leak, rows: list[Row]) -> Names:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from data.errors import UserError
-from data.text import normalise, units
-from local.alignment import EditCounts, count_edits
+from data.text import scored_units
+from local.alignment import EditCounts, count_edits, percent
 from local.bootstrap import Interval, Ratio, ratio_intervals
 from local.keywords import score_keywords, spot_keywords
 from local.runaway import goes_round
@@ -34,7 +34,7 @@ def score(
     Raises UserError when the two sides are not the same utterances.
     """
     _require_same_utterances(refs, hyps)
-    pairs = [(units(normalise(text)), units(normalise(hyps[key]))) for key, text in refs.items()]
+    pairs = [(scored_units(text), scored_units(hyps[key])) for key, text in refs.items()]
     edits = [count_edits(ref, hyp) for ref, hyp in pairs]
     empty = sum(not hyp for _, hyp in pairs)
     repeated = sum(key in looped or _repeats(*pair) for key, pair in zip(refs, pairs, strict=True))
@@ -42,9 +42,9 @@ def score(
         **sum(edits, EditCounts()).asdict(),
         "utterances": len(pairs),
         "empty": empty,
-        "empty_rate": _percent(empty, len(pairs)),
+        "empty_rate": percent(empty, len(pairs)),
         "repeated": repeated,
-        "repeated_rate": _percent(repeated, len(pairs)),
+        "repeated_rate": percent(repeated, len(pairs)),
     }
     ratios: dict[str, Ratio] = {"cer": ([one.errors for one in edits], [one.ref for one in edits])}
     if keywords is not None:
@@ -74,10 +74,6 @@ def _keyword_bounds(score: Mapping[str, Any], bounds: list[float] | None) -> lis
     if bounds and not score["hits"]:
         return [100 - score["least"], 100.0]
     return bounds
-
-
-def _percent(part: int, whole: int) -> float | None:
-    return 100.0 * part / whole if whole else None
 
 
 def _require_same_utterances(refs: Mapping[str, str], hyps: Mapping[str, str]) -> None:

@@ -77,7 +77,7 @@ class Stage:
         self.tokenizer = settings["tokenizer"]
         self.groups = declare(self.model, config.stage.groups)
         self.frozen = frozen_digest(self.model)
-        featuriser = Featuriser(settings, self.model.ctc_tokenizer, self.model.use_low_frame_rate)
+        featuriser = Featuriser(settings, self.model)
         self.rows = replay.read(arguments.train, arguments.replay, config)
         channel = replay.channel_of(arguments.train, arguments.replay, self.rows)
         specaug = SpecAugment(config.specaug_conf, config.seed) if config.specaug else None

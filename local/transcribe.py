@@ -77,8 +77,7 @@ def hotwords(given: str) -> list[str]:
 
 def open_listener(model: Path, words: list[str], device: str) -> Listener:
     """On one idle GPU, or on the CPU where the machine has none, or where that is asked for. Importing FunASR takes seconds."""
-    gpus = devices.list_gpus()
-    choice = devices.choose({**os.environ, "DEVICE": device, "NPROC": "1"}, devices.is_present(gpus), gpus)
+    choice = devices.pick({**os.environ, "DEVICE": device, "NPROC": "1"})
     devices.verify(choice)
     import torch
 

@@ -76,7 +76,7 @@ def featuriser(ours: tuple[FunASRNanoWithCTC, dict[str, Any]]) -> Featuriser:
     from local.batches import Featuriser
 
     model, settings = ours
-    return Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    return Featuriser(settings, model)
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ def test_the_gradients_of_a_stages_losses_reach_what_it_trains_and_nothing_else(
     weights = {part: weight for part, weight in (("llm", config.llm_weight), ("ctc", config.ctc_weight)) if weight}
     model.llm_weight, model.ctc_weight, model.detach_ctc_decoder = config.llm_weight, config.ctc_weight, config.detach_ctc_decoder
     declare(model, config.stage.groups)
-    featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(settings, model)
     model.zero_grad()
     losses = model.train()(**collate([Utterances(rows, featuriser)[index] for index in (0, 1)]))
     sum(weight * losses[part] / losses[f"{part}_count"] for part, weight in weights.items()).backward()

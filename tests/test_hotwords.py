@@ -203,7 +203,7 @@ def test_stage_3_learns_to_read_the_list(model_dir, rows):
     model, settings = build(str(model_dir), None, overrides(chosen))
     model.llm_weight = chosen.llm_weight
     declare(model, chosen.stage.groups)
-    featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(settings, model)
     data = Utterances(two, featuriser, hotwords=drawn("++dataset_conf.hotword_rate=1"))
     batch = collate(list(data))
     loop = Loop(model.train(), data, chosen, ALONE, None)

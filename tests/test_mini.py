@@ -248,7 +248,7 @@ def test_the_command_that_makes_the_base_model_runs(tmp_path, rows):
     assert [(line["lesson"], line["step"]) for line in log] == [(1, 4), (2, 4), (3, 4)]
     assert all(0 < line["loss_ctc"] < 100 for line in log)
     model, settings = build(str(tmp_path), None, {})
-    featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(settings, model)
     losses = model.eval()(**collate(list(Utterances(rows[:2], featuriser))))
     assert losses["llm"].isfinite()
     assert losses["ctc"].isfinite()

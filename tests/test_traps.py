@@ -41,7 +41,7 @@ def released(released_run) -> tuple:
 @pytest.fixture(scope="module")
 def featuriser(released) -> Featuriser:
     model, settings = released
-    return Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    return Featuriser(settings, model)
 
 
 @pytest.fixture(scope="module")

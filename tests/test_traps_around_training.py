@@ -128,7 +128,7 @@ def given_away(released_run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def batch(last, released_run) -> dict:
     model, settings = last
-    featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(settings, model)
     return collate([Utterances(released_run.rows, featuriser)[index] for index in range(4)])
 
 

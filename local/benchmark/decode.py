@@ -29,8 +29,8 @@ from local.benchmark.stopwatch import Contestant, Groups, Work, race
 from local.benchmark.tables import RACE, Columns, Outcome, Record, results
 from local.config import Dataset
 from local.decode import ctc_texts, encode, prompts_of, write
-from local.evaluate import BATCHING, Recogniser
-from local.hearing import Batching, hear
+from local.evaluate import Recogniser
+from local.hearing import BATCHING, Batching, hear
 from local.nano import FunASRNanoWithCTC
 from local.tally import SECONDS_A_FRAME
 

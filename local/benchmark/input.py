@@ -100,7 +100,7 @@ def measure(args: Namespace, model_dir: Path, folder: Path) -> Outcome:
     settings = [f"++dataset_conf.num_workers={args.workers}"] if args.workers else []
     conf = config_of(1, [*settings_of(args.size, "cuda"), *settings]).dataset_conf
     model, built = nano.construct(str(model_dir), {})
-    featuriser = Featuriser(built, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(built, model)
     torch.set_num_threads(1)  # as in a worker
     said = [f"best of {args.rounds} rounds, by CPU time; parts in one process, the loader with {conf.num_workers} beside it"]
     records: list[Record] = []

@@ -144,7 +144,7 @@ def teach(folder: Path, number: int, steps: int, check_every: int, dev_count: in
     model, settings = construct(str(folder), ALL_TRAINABLE)
     if number:
         load(model, folder / "model.pt")
-    featuriser = Featuriser(settings, model.ctc_tokenizer, model.use_low_frame_rate)
+    featuriser = Featuriser(settings, model)
     dev = {name: dev_batches(featuriser, *kind, dev_count) for name, kind in DEV.items()}
     optimiser = torch.optim.AdamW(model.parameters(), lr=lesson.peak, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lesson.share)

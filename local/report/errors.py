@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from data.page_parts import count, words
+from data.text import scored_units
 from local.alignment import align
-from local.report.load import CALLS, Fields, Tree, scored
+from local.report.load import CALLS, Fields, Tree
 from local.report.sounds import LONGEST, paths_of, telephone_sound
 from local.report.words import note, tr
 
@@ -26,7 +27,7 @@ class Heard:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        return align(scored(self.line["ref"]), scored(self.line["llm"]))
+        return align(scored_units(self.line["ref"]), scored_units(self.line["llm"]))
 
     @cached_property
     def wrong(self) -> list[Pair]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
-from data.text import normalise, units
 from local.compare import read_decoded
 from local.experiment import STAGE_FOLDERS, TOP, read_memory
 
@@ -135,12 +134,6 @@ def read_lines(path: Path) -> Iterator[Fields]:
                 yield json.loads(line)
             except ValueError as error:
                 raise UserError(f"{path}:{number}: is not JSON ({error}); mend or delete the line") from None
-
-
-@cache
-def scored(text: str) -> list[str]:
-    """The units of a text as scores compare them; a reference is compared with the texts of every stage."""
-    return units(normalise(text))
 
 
 def found_file(named: str) -> Path:

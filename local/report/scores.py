@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 from data.page_parts import count, words
-from local.alignment import EditCounts, count_edits
+from data.text import scored_units
 from local.bootstrap import Interval, difference_interval
-from local.compare import call_of
-from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, scored
+from local.compare import call_of, edits_of
+from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
 from local.report.words import WORDS, both, note, tr
 
 NOTHING = "–"  # where there is nothing to measure
@@ -165,7 +165,7 @@ def difference(baseline: Stage | None, stage: Stage | None, branch: str) -> Inte
     now, before = (one.decoded(CALLS) if one else {} for one in (stage, baseline))
     if not _comparable(now, before, branch):
         return None
-    here, there = ([_edits(lines[key], branch) for key in now] for lines in (now, before))
+    here, there = ([edits_of(lines[key], branch) for key in now] for lines in (now, before))
     return difference_interval(here, there, [call_of(line) for line in now.values()])
 
 
@@ -173,11 +173,7 @@ def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) 
     """Whether both have texts of this branch (a model may have no CTC) for the same utterances, and something was said."""
     alike = now.keys() == before.keys() and all(line["ref"] == before[key]["ref"] for key, line in now.items())
     known = all(branch in line for lines in (now, before) for line in lines.values())
-    return alike and known and any(scored(line["ref"]) for line in now.values())
-
-
-def _edits(line: Fields, branch: str) -> EditCounts:
-    return count_edits(scored(line["ref"]), scored(line[branch]))
+    return alike and known and any(scored_units(line["ref"]) for line in now.values())
 
 
 def _rate(fields: Fields, name: str) -> Cell:

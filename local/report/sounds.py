@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
-import numpy as np
-
 from data import listening
-from data.audio import AudioError, read_audio, resample, to_int16
-from data.g711_codec import encode
+from data.audio import AudioError, read_audio, resample
 from data.listening import Chosen, data_uri
 from data.page_parts import sound, words
 from data.prompt import audio_path, target
+from data.storage import mu_law_wav
+from data.telephone_channel import NARROW
 from local.report.load import Fields, Tree, found_file
 from local.report.words import note, tr
 
-RATE = 8000
 LONGEST = 12.0  # seconds of an utterance that is only listened to
-MU_LAW = 7  # its number in a WAV header
 
 
 def telephone_sound(named: str) -> tuple[str, bool] | None:
@@ -27,17 +23,8 @@ def telephone_sound(named: str) -> tuple[str, bool] | None:
         samples, rate = read_audio(found_file(named))
     except AudioError:
         return None
-    whole = resample(samples, rate, RATE)
-    return data_uri("audio/wav", mu_law_wav(whole[: round(LONGEST * RATE)])), len(whole) > LONGEST * RATE
-
-
-def mu_law_wav(samples: np.ndarray) -> bytes:
-    """(n,) float at 8 kHz as a WAV of one byte a sample, as ITU-T G.711 codes it."""
-    codes = encode(to_int16(samples)).tobytes()
-    form = struct.pack("<HHIIHHH", MU_LAW, 1, RATE, RATE, 1, 8, 0)
-    chunks = ((b"fmt ", form), (b"fact", struct.pack("<I", len(codes))), (b"data", codes))
-    body = b"WAVE" + b"".join(name + struct.pack("<I", len(part)) + part + b"\0" * (len(part) % 2) for name, part in chunks)
-    return b"RIFF" + struct.pack("<I", len(body)) + body
+    whole = resample(samples, rate, NARROW)
+    return data_uri("audio/wav", mu_law_wav(whole[: round(LONGEST * NARROW)])), len(whole) > LONGEST * NARROW
 
 
 def pairs(tree: Tree) -> str:
