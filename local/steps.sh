@@ -109,8 +109,8 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
   read -ra words <<<"$line"    # its YAML file and the ++key=value words over it
   launcher "$NNODES"
   obeying "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
-    ${replayed:+--replay "$data/$replayed.jsonl"} ${keywords:+--keywords "$keywords"} --dev "$data/$5.jsonl" --output_dir "$2" --device "$device" \
-    "${words[@]:1}" || stopped_with $?
+    ${replayed:+--replay "$data/$replayed.jsonl"} ${keywords:+--keywords "$keywords"} --dev "$data/$5.jsonl" \
+    --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $?
 }
 
 stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torchrun makes 1 of that
@@ -132,7 +132,8 @@ score() {    # score FOLDER CHECKPOINT [option …]: on every set that stage 0 m
   (($KNOWN_SPEAKERS == 0)) || train+=(--known_speakers)
   mkdir -p "$1"
   launcher 1
-  "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --train "${train[@]}" --output_dir "$1" --device "$device" \
+  "${launch[@]}" local/evaluate.py --model_dir "$model" --checkpoint "$2" "${sets[@]}" --train "${train[@]}" \
+    --output_dir "$1" --device "$device" \
     ${KEYWORDS:+--keywords "$KEYWORDS" --keywords_from "$data/real_8k_telephone/train.jsonl"} "${@:3}" | tee -a "$log"
 }
 
