@@ -152,6 +152,14 @@ def collate(examples: list[dict]) -> dict:
     }
 
 
+def ctc_count(batch: dict) -> torch.Tensor:
+    """By what the CTC loss of a batch is divided: its characters, where nobody speaks one an utterance, as torch's mean does.
+
+    Blanks are wanted there, and a batch of nothing else would divide their loss by nothing.
+    """
+    return batch["ctc_target_lengths"].clamp(min=1).sum()
+
+
 def pieces_of(batch: dict, count: int) -> list[dict]:
     """A collated batch in so many pieces of its utterances, or in fewer where it has fewer."""
     size = len(batch["sources"])

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from data.errors import UserError
-from local.batches import IGNORED, Utterances, loader, pieces_of, shares, to_device
+from local.batches import IGNORED, Utterances, ctc_count, loader, pieces_of, shares, to_device
 from local.config import StageConfig
 from local.distributed import World
 from local.figures import clock
@@ -170,10 +170,10 @@ class Loop:
         """Target tokens of each weighted loss in one update: what the LLM and what the CTC branch has to say."""
         here = {
             "llm": sum(int((batch["labels_ids"][:, 1:] != IGNORED).sum()) * counted for batch, counted in batches),
-            "ctc": sum(int(batch["ctc_target_lengths"].sum()) * counted for batch, counted in batches),
+            "ctc": sum(int(ctc_count(batch)) * counted for batch, counted in batches),
         }
         everywhere = dict(zip(here, self._sums(list(here.values())), strict=True))
-        return {part: max(everywhere[part], 1) for part, weight in self.weights.items() if weight}  # 0: nobody speaks
+        return {part: everywhere[part] for part, weight in self.weights.items() if weight}
 
     def _sums(self, values: list[float]) -> list[float]:
         """Over all processes."""

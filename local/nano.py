@@ -22,7 +22,7 @@ from funasr.register import tables
 from torch import nn
 
 from data.errors import UserError
-from local.batches import IGNORED
+from local.batches import IGNORED, ctc_count
 from local.fast_encoder import fuse_attention, recompute_layers
 
 NAME = "FunASRNanoWithCTC"
@@ -113,7 +113,7 @@ class FunASRNanoWithCTC(FunASRNano):
         total = F.ctc_loss(
             log_probs, targets, lengths, target_lengths, blank=self.blank_id, reduction="sum", zero_infinity=True
         )
-        return {"ctc": total, "ctc_count": target_lengths.sum()}
+        return {"ctc": total, "ctc_count": ctc_count(batch)}
 
     def ctc_hidden(self) -> tuple[torch.Tensor, torch.Tensor]:
         """What the CTC output layer sees of the batch that was encoded last: (batch, frames, dim) and lengths."""
