@@ -67,7 +67,7 @@ def test_the_monitoring_commands_tell_a_story(undisturbed: tuple[Path, str]) -> 
     assert re.search(r"stage3_lora epoch 1/1 dev loss .* CER \d+\.\d\d % \(LLM\)", story)
     folders = "exp_output/data/simulated_8k_telephone/*.jsonl exp_output/data/real_8k_telephone/*.jsonl"
     counted = shell(top, f"wc -l {folders}").splitlines()
-    assert [int(line.split()[0]) for line in counted] == [8, 8, 40, 8, 8, 38, 110]  # dev test train; 2 of 40 calls are marked
+    assert [int(line.split()[0]) for line in counted] == [8, 8, 42, 8, 8, 38, 112]  # dev test train: 2 say nothing; 2 of 40 calls are marked
     newest = shell(top, "cd exp_output/exp/8k_telephone/ && ls -td */").split()
     assert newest == ["stage3_lora/", "stage2_adapter/", "stage1_encoder/", "baseline/"]
 
@@ -135,7 +135,9 @@ def test_speech_simulated_in_training_is_clean_on_disk_and_new_in_every_epoch(tm
     simulated = top / "exp_output/data/simulated_8k_telephone"
     assert not list(simulated.glob("shards/train/*/*.wav")) and len(list(simulated.glob("shards/dev/*/*.wav"))) == 8
     rows = [json.loads(line) for line in (simulated / "train.jsonl").open(encoding="utf-8")]
-    assert len(rows) == 40 and all(row["channel"] == "online" and "/mini/general/" in row["source"] for row in rows)
+    spoken = [row for row in rows if row["text_length"]]
+    assert len(spoken) == 40 and all("/mini/general/" in row["source"] for row in spoken)
+    assert len(rows) == 42 and all(row["channel"] == "online" for row in rows)  # one in twenty more says nothing
     summary = json.loads((top / "exp_output/exp/8k_telephone/stage1_encoder/summary.json").read_text())
     assert summary["after"]["ctc"] < summary["before"]["ctc"]  # telephone speech was learned, on telephone speech
     assert "calls_test: CER" in ran.stdout
