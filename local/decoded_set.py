@@ -9,6 +9,7 @@ from local.alignment import marked
 from local.buckets import buckets
 from local.compare import BRANCHES, Line, call_of
 from local.decode import Heard
+from local.figures import in_percent
 from local.runaway import LENGTH, LOOP
 from local.scoring import score
 from local.tally import SECONDS_A_FRAME
@@ -67,7 +68,7 @@ def score_silence(rows: list[dict], heard: list[Line]) -> dict:
 
 def told(title: str, scores: dict[str, dict]) -> str:
     """The line of a set in the log."""
-    rates = " ".join(f"{percent(scores[branch]['cer'])} ({name})" for branch, name in BRANCHES.items() if branch in scores)
+    rates = " ".join(f"{in_percent(scores[branch]['cer'])} ({name})" for branch, name in BRANCHES.items() if branch in scores)
     cuts = ", ".join(f"{count} texts cut by {reason}" for reason, count in scores["llm"]["cut"].items() if count)
     return f"{title}: CER {rates}, {scores['llm']['utterances']} utterances{cuts and ', ' + cuts}"
 
@@ -76,7 +77,3 @@ def silence_told(title: str, scores: dict) -> str:
     """The same of the set in which nobody speaks."""
     rates = " ".join(f"{scores[branch]['per_hour']:.1f} ({name})" for branch, name in BRANCHES.items() if branch in scores)
     return f"{title}: false alarms an hour {rates}, {scores['utterances']} utterances, {60 * scores['hours']:.1f} minutes"
-
-
-def percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{rate:.2f} %"

@@ -37,9 +37,11 @@ from data.prompt import DEFAULT_PROMPT, target
 from data.text import NORMALISER
 from local import contamination, devices, distributed
 from local.batches import Featuriser, Utterances
+from local.bootstrap import noted
 from local.compare import Line
-from local.decoded_set import decoded, percent, score_llm, score_set, score_silence, silence_told, told
+from local.decoded_set import decoded, score_llm, score_set, score_silence, silence_told, told
 from local.distributed import World
+from local.figures import in_percent
 from local.hearing import BATCHING, hear, in_order
 from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_classes, read_keywords
@@ -174,7 +176,7 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
         results |= training_summary(folder) | blind(arguments, keywords, sets)
         board_scores(folder, results)
         write_text(folder / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
-        print("\n".join(score_lines(results)), flush=True)
+        print("\n".join(noted(score_lines(results))), flush=True)
 
 
 def read_sets(arguments: argparse.Namespace, world: World) -> dict[str, list[dict]]:
@@ -207,7 +209,7 @@ def evaluate_lists(
             lines = [line | {"hotwords": lists(row, 0)} for line, row in zip(heard, rows, strict=True)]
             write_rows(folder / "decode" / f"{CALLS}_{way}.jsonl", lines)
             scores[way] = score_llm(lines, keywords, classes)
-            told_kwer = percent(scores[way]["keywords"]["kwer"])
+            told_kwer = in_percent(scores[way]["keywords"]["kwer"])
             print(f"{told(f'{folder.name} {CALLS} {way}', {'llm': scores[way]})}, KWER {told_kwer}", flush=True)
     return scores
 

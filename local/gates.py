@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from local.experiment import STAGE_FILES
+from local.figures import in_percent, points
 from local.keywords import too_few
 
 GUARD_FACTOR, GUARD_POINTS = 1.5, 2.0  # of the baseline's CER on wideband speech: what a stage may cost there
@@ -75,8 +76,7 @@ def _loss_words(verdict: Verdict) -> str:
 
 
 def _rate_words(verdict: Verdict) -> str:
-    found = "n/a" if verdict.found is None else f"{verdict.found:.2f} %"
-    words = f"{verdict.measure.upper()} on the calls' dev set {found}, wanted below {verdict.wanted:g} %"
+    words = f"{verdict.measure.upper()} on the calls' dev set {in_percent(verdict.found)}, wanted below {verdict.wanted:g} %"
     return "; ".join(filter(None, (words, verdict.doubt)))
 
 
@@ -106,7 +106,8 @@ def guard_lines(stages: dict[str, dict[str, Any]]) -> Iterator[str]:
     """One line for each of them: whether what the stage gained on calls was paid for there."""
     for verdict in guard_verdicts(stages):
         stage = verdict.stage
-        words = f"CER on wideband speech {verdict.before:.2f} -> {verdict.found:.2f} %, at most {verdict.wanted:.2f} % wanted"
+        rates = f"{points(verdict.before)} -> {in_percent(verdict.found)}"
+        words = f"CER on wideband speech {rates}, at most {in_percent(verdict.wanted)} wanted"
         judged = f"EXCEEDED{_gain(stages['baseline'], stages[stage])}. Try: {GUARD_STEPS} ({STAGE_FILES[stage]})"
         yield f"- stage {stage}: {words}: {'kept' if verdict.met else judged}"
 
@@ -115,7 +116,7 @@ def _gain(baseline: dict[str, Any], results: dict[str, Any]) -> str:
     before, after = _cer(baseline, "calls_test"), _cer(results, "calls_test")
     if before is None or after is None:
         return ""
-    return f", while calls went {before:.2f} -> {after:.2f} %"
+    return f", while calls went {points(before)} -> {in_percent(after)}"
 
 
 def _cer(results: dict[str, Any] | None, name: str) -> float | None:

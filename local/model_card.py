@@ -6,8 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from local.bootstrap import noted
 from local.facts import Facts
-from local.table import COLUMNS, Results, bounds, cell, grid, percent, sizes
+from local.figures import in_percent, points
+from local.table import COLUMNS, Results, bounds, cell, grid, sizes
 from local.tally import SECONDS_A_FRAME
 
 CARD = "README.md"
@@ -87,15 +89,18 @@ def scores(facts: Facts) -> Iterator[str]:
     rows = {name: [cell(results, *column, with_interval) for results in columns.values()] for name, column in COLUMNS.items()}
     rows = {name: row for name, row in rows.items() if row[-1] != "-"}
     yield "## Scores"
-    yield "\n".join(grid("test sets, %", columns, rows))
-    yield (f"{sizes(facts.results)} Rates are (S + D + I) / N over the whole set, both sides through the normaliser "
-           f"`{facts.results['normaliser']}`; in brackets, where there are any, 95 % intervals by bootstrap over calls. "
-           "KWER is the share of keywords with an error in them.")  # fmt: skip
+    yield from noted(["\n".join(grid("test sets, %", columns, rows)), _explained(facts.results)])
+
+
+def _explained(results: Results) -> str:
+    return (f"{sizes(results)} Rates are (S + D + I) / N over the whole set, both sides through the normaliser "
+            f"`{results['normaliser']}`; in brackets, where there are any, 95 % intervals by bootstrap over calls. "
+            "KWER is the share of keywords with an error in them.")  # fmt: skip
 
 
 def with_interval(score: Results, measure: str) -> str:
     """`34.97 [31.80, 38.26]`, or without brackets where nothing more is known."""
-    return " ".join([percent(score[measure]), *([bounds(score)] if score.get("interval") else [])])
+    return " ".join([points(score[measure]), *([bounds(score)] if score.get("interval") else [])])
 
 
 def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
@@ -116,7 +121,7 @@ def limits(facts: Facts) -> Iterator[str]:
     for name, words in (("guard", "general wideband speech"), ("calls_test", "the calls")):
         before, after = facts.cer(name)
         if before is not None and after is not None and after > before:
-            yield f"On {words} it is worse than the model it was made from: CER {after:.2f} % against {before:.2f} %."
+            yield f"On {words} it is worse than the model it was made from: CER {in_percent(after)} against {in_percent(before)}."
 
 
 def licence_note(base: str | None, model_dir: Path) -> str:

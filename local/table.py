@@ -20,16 +20,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
+from local.bootstrap import bounds_told, noted
 from local.experiment import STAGE_FOLDERS
+from local.figures import points
 from local.gates import gate_lines, guard_lines
 from local.keywords import too_few
 
 Results = dict[str, Any]  # one results.json
 Column = tuple[str, str, str]  # set, branch, measure
-
-
-def percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{rate:.2f}"
 
 
 COLUMNS: dict[str, Column] = {
@@ -49,12 +47,12 @@ ALARMS = "{:.1f}".format
 DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in results.json, and how it is shown
     "hits": ("sets/calls_test/llm/keywords/hits", str),
     "false alarms": ("sets/calls_test/llm/keywords/false_alarms", str),
-    "CER inside keywords": ("sets/calls_test/llm/keywords/inside/cer", percent),
-    "CER outside": ("sets/calls_test/llm/keywords/outside/cer", percent),
-    "KWER, listed": ("sets/calls_test/hotwords/keywords/kwer", percent),
-    "CER, distractors": ("sets/calls_test/distractors/cer", percent),
-    "empty": ("sets/calls_test/llm/empty_rate", percent),
-    "repeated": ("sets/calls_test/llm/repeated_rate", percent),
+    "CER inside keywords": ("sets/calls_test/llm/keywords/inside/cer", points),
+    "CER outside": ("sets/calls_test/llm/keywords/outside/cer", points),
+    "KWER, listed": ("sets/calls_test/hotwords/keywords/kwer", points),
+    "CER, distractors": ("sets/calls_test/distractors/cer", points),
+    "empty": ("sets/calls_test/llm/empty_rate", points),
+    "repeated": ("sets/calls_test/llm/repeated_rate", points),
     "alarms an hour (LLM)": ("silence/llm/per_hour", ALARMS),
     "alarms an hour (CTC)": ("silence/ctc/per_hour", ALARMS),
 }
@@ -111,13 +109,13 @@ def load_stages(exp_dir: Path) -> dict[str, Results]:
 
 
 def rate(score: Results, measure: str) -> str:
-    return percent(score[measure])
+    return points(score[measure])
 
 
 def bounds(score: Results, _: str = "") -> str:
     """The interval of a score; of a single call, or of nothing, there is none."""
     low, high = score.get("interval") or (None, None)
-    return "n/a" if low is None else f"[{low:.2f}, {high:.2f}]"
+    return "n/a" if low is None else bounds_told(low, high, score.get("calls"))
 
 
 def cells(results: Results, show: Callable[[Results, str], str] = rate) -> list[str]:
@@ -189,8 +187,8 @@ def _score_cells(score: Results) -> list[str]:
     counts = [f"{score[name]:,}" for name in ("sub", "del", "ins")]
     said = ["-"] * 3
     if keywords := score.get("keywords"):
-        said = [percent(keywords["kwer"]), bounds(keywords), f"{keywords['hits']:,} of {keywords['total']:,}"]
-    return [percent(score["cer"]), bounds(score), *counts, percent(score["empty_rate"]), percent(score["repeated_rate"]), *said]
+        said = [points(keywords["kwer"]), bounds(keywords), f"{keywords['hits']:,} of {keywords['total']:,}"]
+    return [points(score["cer"]), bounds(score), *counts, points(score["empty_rate"]), points(score["repeated_rate"]), *said]
 
 
 def title(stage: str) -> str:
@@ -236,7 +234,7 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
         yield "stage 1, clean audio", cells(clean)
     last = list(stages.values())[-1]
     if "blind_kwer" in last:
-        guess = percent(last["blind_kwer"])
+        guess = points(last["blind_kwer"])
         yield "keywords guessed blind", [guess if of == "kwer" else "-" for *_, of in COLUMNS.values()]
 
 
@@ -249,9 +247,8 @@ def way_rows(stage: str, ways: Results | None) -> Iterator[tuple[str, list[str]]
         return
     for branch in filter(ways.__contains__, ("llm", "ctc")):
         score = ways[branch]
-        low, high = score.get("interval", (None, None))
-        numbers = [percent(score.get(name)) for name in ("cer", "cer_originals", "difference")]
-        interval = f"{percent(low)} to {percent(high)}"
+        numbers = [points(score.get(name)) for name in ("cer", "cer_originals", "difference")]
+        interval = bounds(score | {"calls": ways["calls"]})
         yield f"{title(stage)}, {branch.upper()}", [*numbers, interval, f"{ways['utterances']:,} of {ways['of']:,}"]
 
 
@@ -259,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Print the final table of an experiment.")
     parser.add_argument("exp_dir", type=Path, help="folder of 8k_telephone/, such as exp_output/exp")
-    print("\n".join(report(parser.parse_args(argv).exp_dir)))
+    print("\n".join(noted(report(parser.parse_args(argv).exp_dir))))
     return 0
 
 

@@ -19,6 +19,7 @@ from data.prompt import audio_path, target
 from data.text import normalise
 from local import decoded_set, evaluate
 from local.decode import Heard
+from local.figures import in_percent, points
 
 KEYWORDS = ("天气", "提醒", "电话")
 
@@ -258,7 +259,8 @@ def test_any_folder_on_any_corpus_is_one_command_that_leaves_nothing_behind(mode
     found = results(tmp_path / "kept")["sets"]["calls_test"]
     assert "ctc" not in found and found["llm"]["cer"] == pytest.approx(rate)
     low, high = found["llm"]["interval"]
-    assert low <= rate <= high and cells[1].strip() == f"[{low:.2f}, {high:.2f}]"
+    assert low <= rate <= high and cells[1].strip() == f"[{low:.2f}, {high:.2f}] of 2 calls"
+    assert "fewer than 10 calls" in printed
 
 
 def test_a_folder_of_the_released_form_is_scored_as_it_is(rows, tmp_path, capsys):
@@ -305,5 +307,5 @@ def test_texts_where_nobody_speaks_are_false_alarms():
 
 
 def test_a_rate_of_nothing_is_not_zero():
-    assert decoded_set.percent(None) == "n/a"
-    assert decoded_set.percent(12.345) == "12.35 %"
+    assert in_percent(None) == points(None) == "n/a"
+    assert (in_percent(12.345), points(12.345), points(12.345, 1)) == ("12.35 %", "12.35", "12.3")

@@ -63,8 +63,17 @@ def english(content: str) -> str:
 # --- what it tells ---------------------------------------------------------------------------------------
 
 
-def test_the_first_look_says_what_was_gained_and_what_it_cost(page):
-    first = english(page.read_text(encoding="utf-8").partition("<nav>")[0])
+def told_by_many_calls(root: Path) -> None:
+    """Every decoded utterance of a tree four times, in calls of their own."""
+    for path in (root / "exp" / "8k_telephone").glob("*/decode/calls_test.jsonl"):
+        lines = list(read_lines(path))
+        write_rows(path, [one | {name: f"{one[name]}/{n}" for name in ("key", "call")} for n in range(4) for one in lines])
+
+
+def test_the_first_look_says_what_was_gained_and_what_it_cost(tmp_path):
+    root = make_tree(tmp_path / "out")
+    told_by_many_calls(root)
+    first = english(written(root).partition("<nav>")[0])
     assert "10.0 % of the characters are wrong now, 40.0 % before" in first
     assert re.search(r"\d+\.\d to \d+\.\d points less, with 95 % confidence", first)
     assert "80.0 % of its characters are wrong now, 50.0 % before" in first  # the guard went from 50 to 80 %, at most 75 %
@@ -75,7 +84,21 @@ def test_what_may_be_chance_is_no_gain(tmp_path):
     folder = root / "exp" / "8k_telephone"
     shutil.copy(folder / "baseline/decode/calls_test.jsonl", folder / "stage1_encoder/decode/calls_test.jsonl")
     first = english(written(root).partition("<nav>")[0])
-    assert "too small to show a gain" in first and "points less" not in first
+    assert "this test set cannot show" in first and "points less" not in first
+
+
+def test_a_gain_on_three_calls_is_not_claimed_and_their_intervals_are_marked(page):
+    content = page.read_text(encoding="utf-8")
+    first = english(content.partition("<nav>")[0])
+    assert "this test set cannot show" in first and "points less" not in first
+    told = section(content, "scores")
+    assert told.count("of 3 calls") == 2 * 3 and "fewer than 10 calls" in told  # the differences of three stages and branches
+
+
+def test_intervals_of_enough_calls_are_not_marked(tmp_path):
+    root = make_tree(tmp_path / "out")
+    told_by_many_calls(root)
+    assert "of 12 calls" not in (content := written(root)) and "fewer than 10 calls" not in content
 
 
 def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
@@ -96,7 +119,7 @@ def test_every_gate_has_its_advice_in_both_languages():
 def test_the_table_has_rates_with_intervals_and_paired_differences(page):
     told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "scores"))
     assert "CER, LLM 40.00 37.50 … 42.50 30.00 27.50 … 32.50 20.00 17.50 … 22.50 10.00 7.50 … 12.50" in told
-    assert re.search(r"against the baseline, LLM – (−\d+\.\d\d −\d+\.\d\d … −\d+\.\d\d ){3}", told)
+    assert re.search(r"against the baseline, LLM – (−\d+\.\d\d −\d+\.\d\d … −\d+\.\d\d of 3 calls ){3}", told)
     assert "KWER, true words and others listed 25.00" in told and "false alarms an hour, LLM 12.50" in told
     assert "CER outside keywords n/a" in told
 

@@ -89,8 +89,8 @@ def test_both_ways_of_the_calls_stand_side_by_side(exp_dir: Path) -> None:
     save(exp_dir / "8k_telephone/stage3_lora", STAGES["8k_telephone/stage3_lora"] | {"originals": ways})
     printed = rows(exp_dir)
     assert printed["calls from their original files, CER %"] == list(table.WAYS)
-    assert printed["stage 3, LLM"] == ["6.00", "6.25", "0.25", "-0.50 to 1.00", "200 of 9,001"]
-    assert printed["stage 3, CTC"] == ["n/a", "n/a", "n/a", "n/a to n/a", "200 of 9,001"]
+    assert printed["stage 3, LLM"] == ["6.00", "6.25", "0.25", "[-0.50, 1.00]", "200 of 9,001"]
+    assert printed["stage 3, CTC"] == ["n/a", "n/a", "n/a", "n/a", "200 of 9,001"]
 
 
 def test_columns_are_even(exp_dir: Path) -> None:
@@ -180,6 +180,17 @@ def test_intervals_and_details_stand_in_tables_of_their_own(exp_dir: Path) -> No
     assert printed["stage 3, in detail"] == ["150", "2", "3.00", "7.12", "1.25", "11.00", "0.50", "0.00", "30.0"]
     assert printed["baseline, in detail"] == ["-", "-", "-", "-", "20.00", "85.00", "-", "-", "-"]
     assert "2 speakers of calls_test are in train too (KNOWN_SPEAKERS=1)." in list(table.report(exp_dir))
+
+
+def test_an_interval_of_few_calls_is_marked_and_the_mark_explained(exp_dir: Path) -> None:
+    last = copy.deepcopy(STAGES["8k_telephone/stage3_lora"])
+    last["sets"]["calls_test"]["llm"] |= {"interval": [5.1, 7.0], "calls": 9}
+    last["sets"]["calls_test"]["ctc"] |= {"interval": [5.1, 7.0], "calls": 10}
+    save(exp_dir / "8k_telephone/stage3_lora", last)
+    assert rows(exp_dir)["stage 3, 95 %"][:2] == ["[5.10, 7.00] of 9 calls", "[5.10, 7.00]"]
+    command = [sys.executable, str(TOP / "local" / "table.py"), str(exp_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "a bootstrap over fewer than 10 calls" in done.stdout.splitlines()[-1]
 
 
 def test_stages_and_sets_that_were_not_scored_are_dashes(exp_dir: Path) -> None:

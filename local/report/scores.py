@@ -8,12 +8,14 @@ from functools import cache, partial
 
 from data.page_parts import count, words
 from data.text import scored_units
-from local.bootstrap import Interval, difference_interval
+from local.bootstrap import FEW, Interval, difference_interval, is_few
 from local.compare import call_of, edits_of
+from local.figures import points
 from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
 from local.report.words import WORDS, both, note, tr
 
 NOTHING = "–"  # where there is nothing to measure
+FEW_LOOK = "few warn"  # of the mark at an interval
 Cell = str | None  # HTML; None where it was not measured
 
 
@@ -35,7 +37,8 @@ def comparison(tree: Tree) -> str:
     missing: dict[str, list[str]] = {}
     body = "".join(_group(name, rows, stages, missing) for name, rows in groups(tree).items())
     shown = f"<div class='wide'><table class='scores'><thead><tr>{head}</tr></thead>{body}</table></div>"
-    return f"{note('scores explained')}{_size(tree)}{shown}{_missing(missing)}"
+    few = note("few explained", few=FEW) if FEW_LOOK in body else ""
+    return f"{note('scores explained')}{_size(tree)}{shown}{few}{_missing(missing)}"
 
 
 def _missing(missing: dict[str, list[str]]) -> str:
@@ -154,7 +157,7 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
         if stage is tree.baseline:
             return NOTHING
         found = difference(tree.baseline, stage, branch)
-        return f"{signed(found.value)}{_interval([found.low, found.high])}" if found else None
+        return f"{signed(found.value)}{_interval(found.low, found.high, found.calls)}" if found else None
 
     return cell
 
@@ -180,15 +183,14 @@ def _rate(fields: Fields, name: str) -> Cell:
     """A rate with the interval that stands beside it; `n/a` where there was nothing to divide by."""
     if name not in fields:
         return None
-    rate, interval = fields[name], fields.get("interval") if name in ("cer", "kwer") else None
-    return "n/a" if rate is None else f"{rate:.2f}{_interval(interval)}"
+    interval = fields.get("interval") if name in ("cer", "kwer") else None
+    return points(fields[name]) + (_interval(*interval, fields.get("calls")) if interval else "")
 
 
-def _interval(bounds: Sequence[float] | None) -> str:
-    if not bounds:
-        return ""
-    low, high = (f"{bound:.2f}".replace("-", "−") for bound in bounds)
-    return f"<small>{low} … {high}</small>"
+def _interval(low: float, high: float, calls: int | None) -> str:
+    """With the number of calls that it was drawn from, where they are few."""
+    bounds = f"{points(low)} … {points(high)}".replace("-", "−")
+    return f"<small>{bounds}{' ' + tr('few calls', look=FEW_LOOK, calls=calls) if is_few(calls) else ''}</small>"
 
 
 def _count(fields: Fields, name: str) -> Cell:

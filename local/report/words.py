@@ -18,8 +18,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "在相同的句子上，以 95 % 的置信度降低了 {low} 到 {high} 个百分点。",
     ),
     "unsure": (
-        "On real calls {after} % of the characters are wrong, {before} % before: this test set is too small to show a gain.",
-        "真实通话的字错误率是 {after} %，之前是 {before} %：测试集太小，还不能证明有进步。",
+        "On real calls {after} % of the characters are wrong, {before} % before: that this is a gain, this test set cannot show.",
+        "真实通话的字错误率是 {after} %，之前是 {before} %：这个测试集还不能证明有进步。",
     ),
     "no gain": (
         "On real calls {after} % of the characters are wrong, no fewer than the {before} % before.",
@@ -94,6 +94,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "All rates in percent on test sets, each looked at once a stage. Below a rate: its 95 % interval, "
         "by bootstrap over calls.",
         "均为测试集上的百分比，每个阶段只看一次。数值下方是 95 % 置信区间（按通话自助抽样）。",
+    ),
+    "few calls": ("of {calls} calls", "仅 {calls} 通"),
+    "few explained": (
+        "An interval “of N calls” is too narrow: a bootstrap over fewer than {few} calls (or utterances, where they name none) "
+        "has seen too little of how calls differ.",
+        "标有“仅 N 通”的区间偏窄：通话（没有通话编号时是句子）少于 {few} 时，自助抽样看不全通话之间的差别。",
     ),
     "scored on": (
         "Calls: {utterances} utterances, {ref} characters. Normaliser: {normaliser}.",
