@@ -23,7 +23,7 @@ from data.errors import UserError, run
 from local.bootstrap import bounds_told, noted
 from local.experiment import STAGE_FOLDERS
 from local.figures import points
-from local.gates import gate_lines, guard_lines
+from local.gates import gate_lines, guard_lines, listening_of
 from local.keywords import too_few
 
 Results = dict[str, Any]  # one results.json
@@ -180,6 +180,9 @@ def score_lines(results: Results) -> Iterator[str]:
     keywords = results["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
     if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
         yield f"The calls' test set has {doubt}."
+    if listening := listening_of(results["sets"].get("calls_test", {})):
+        heard = "it listens" if listening.low > 0 else "nothing shows that it listens"
+        yield f"With the texts of other utterances the CER on calls_test is {listening} points more: {heard}."
     yield from _known_speakers(results)
 
 

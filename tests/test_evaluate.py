@@ -146,7 +146,22 @@ def test_the_control_deals_every_text_to_another_utterance(scored):
     dealt = [(line["ref"], lines[(number + 1) % len(lines)]["llm"]) for number, line in enumerate(lines)]
     assert control["cer"] == pytest.approx(cer(dealt))
     assert control["cer"] > results(scored)["sets"]["calls_test"]["ctc"]["cer"] + 20, "the model listens"
-    assert "other_audio" not in results(scored)["sets"]["guard"]
+    assert not {"other_audio", "listening"} & set(results(scored)["sets"]["guard"])
+
+
+def test_listening_is_judged_with_texts_as_long():
+    """Who writes as many characters as there were, whichever, does not listen; who writes what was said does."""
+    texts = [character * length for length in range(2, 8) for character in "天地玄黄"]
+    rows = [row(f"u{n}", "a.wav", text, 16000) for n, text in enumerate(texts)]
+    deaf = [decoded_set.decoded(one, Heard("喂" * len(text), None, "")) for one, text in zip(rows, texts, strict=True)]
+    found = decoded_set.score_set(deaf, None, listening=True)
+    assert found["other_audio"]["cer"] > found["llm"]["cer"] == 100, "lengths alone make some errors"
+    assert found["listening"] == {"difference": 0.0, "interval": [0.0, 0.0], "calls": 24}
+    hears = [line | {"llm": line["ref"]} for line in deaf]
+    found = decoded_set.score_set(hears, None, listening=True)["listening"]
+    assert found["interval"][0] > 80 and found["calls"] == len(texts)
+    one_call = [line | {"call": "c"} for line in hears]
+    assert decoded_set.score_listening(one_call) == {"difference": None, "interval": None}
 
 
 def test_keywords_are_scored_on_calls_only(scored, rows):
@@ -275,22 +290,50 @@ def test_what_is_no_corpus_is_one_line(tmp_path, model_dir):
     (tmp_path / "mine.jsonl").write_text("not a corpus\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"mine\.jsonl: is neither training JSONL nor a corpus"):
         evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "mine.jsonl"), "--device", "cpu"])
-    with pytest.raises(UserError, match=r"none\.jsonl: no such file"):
-        evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "none.jsonl"), "--device", "cpu"])
+
+
+@pytest.mark.parametrize(("option", "named", "message"), [
+    ("--model", "nowhere", "--model nowhere: no such folder, nor can it be a name on the model hub"),
+    ("--model", "stage", r"stage: the folder has no configuration\.json.*--checkpoint .*stage/model\.pt"),
+    ("--data", "none.jsonl", r"none\.jsonl: no such file; give training JSONL, or a corpus"),
+    ("--data", "WenetSpeech.json#M", r"WenetSpeech\.json#M: no such file"),
+    ("--keywords", "none.txt", r"none\.txt cannot be read"),
+    ("--keywords", "empty.txt", r"empty\.txt is empty"),
+    ("--train", "none.jsonl", "no such file; give the training JSONL"),
+    ("--keywords_from", "none.jsonl", "no such file"),
+    ("--checkpoint", "model.pt", "no such file; give a stage's model.pt"),
+])  # fmt: skip
+def test_whatever_is_named_is_looked_at_before_anything_is_made(tmp_path, monkeypatch, option, named, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate, "read_sets", lambda *_: pytest.fail("converted a corpus first"))
+    for folder, parts in (("model", ("config.yaml", "configuration.json")), ("stage", ("config.yaml", "summary.json"))):
+        (tmp_path / folder).mkdir()
+        for part in parts:
+            (tmp_path / folder / part).touch()
+    (tmp_path / "mine.jsonl").write_text("{}", encoding="utf-8")
+    (tmp_path / "empty.txt").write_text("# nothing", encoding="utf-8")
+    words = {"--model": "model", "--data": "mine.jsonl", "--device": "cpu"} | {option: named}
+    with pytest.raises(UserError, match=message) as caught:
+        evaluate.main([word for pair in words.items() for word in pair])
+    assert "stage 0 makes it" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_train_in_test_stops_before_the_model_is_opened(rows, tmp_path):
     write_rows(tmp_path / "train.jsonl", [row | {"speaker": "agent"} for row in rows[:3]])
     write_rows(tmp_path / "test.jsonl", [row | {"speaker": "agent"} for row in rows[3:5]])
-    words = ["--model", "nowhere", "--train", str(tmp_path / "train.jsonl"), "--device", "cpu"]
+    for part in ("config.yaml", "configuration.json"):
+        (tmp_path / part).touch()  # a model that could not be opened
+    words = ["--model", str(tmp_path), "--train", str(tmp_path / "train.jsonl"), "--device", "cpu"]
     words += ["--output_dir", str(tmp_path / "out")]
     with pytest.raises(UserError, match="1 speakers of calls_test are in train too"):
         evaluate.main([*words, "--data", str(tmp_path / "test.jsonl")])
     with pytest.raises(UserError, match="3 recordings of guard, 3 sounds of guard"):
         evaluate.main([*words, "--known_speakers", "--data", f"guard={tmp_path / 'train.jsonl'}"])
     assert not (tmp_path / "out/results.json").exists()
+    assert (tmp_path / "out/in_train.txt").read_text(encoding="utf-8").startswith("guard\trecordings\t")
     arguments = evaluate.parse([*words, "--known_speakers", "--data", f"calls_dev={tmp_path / 'train.jsonl'}", "--data",
                                 str(tmp_path / "test.jsonl")])  # fmt: skip
+    arguments.listed_in = tmp_path
     found = evaluate.known_speakers(arguments, {name: read_rows(file) for name, file in arguments.sets.items()})
     assert found == {"known_speakers": {"calls_test": ["agent"]}}, "dev is for choosing, and may be known"
 

@@ -133,6 +133,22 @@ def test_few_keywords_are_said_beside_the_gate(total: int, verdict: str) -> None
     assert verdict in next(gate_lines("3", stage))
 
 
+@pytest.mark.parametrize(
+    ("listening", "verdict"),
+    [
+        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "is 9.00 [0.01, 18.00] points more, wanted above 0: met"),
+        ({"difference": 9.0, "interval": [0.0, 18.0], "calls": 4}, "[0.00, 18.00] of 4 calls points more, wanted above 0: MISS"),
+        ({"difference": None, "interval": None}, "is n/a points more, wanted above 0: not measured"),
+    ],
+)
+def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
+    stage = {"gate": {"cer": None}, "sets": {"calls_dev": {"llm": score(90.0), "listening": listening}}}
+    for number in ("1", "2", "3"):
+        [line] = gate_lines(number, stage)
+        assert verdict in line and ("MISSED" not in line or "train" in line.partition("Try: ")[2])
+    assert not list(gate_lines("baseline", {"sets": stage["sets"]})), "nothing was trained there"
+
+
 def test_few_keywords_of_the_test_set_are_said_below_the_table(exp_dir: Path) -> None:
     few = copy.deepcopy(STAGES)
     for content in few.values():

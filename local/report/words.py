@@ -66,6 +66,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{measure} on the calls’ dev set {found} %, wanted below {wanted} %",
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
+    "gate listening": (
+        "with the texts of other utterances the CER on the calls’ dev set is {found} [{low}, {high}] points more, wanted above 0",
+        "换成其他语音的文本，通话开发集 CER 高出 {found} [{low}, {high}] 个百分点，要求大于 0",
+    ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
@@ -270,6 +274,9 @@ NEXT_STEPS_ZH = {  # as local.gates has them in English
     ("cer", "1"): "模拟更多小时和说话人，让信道更接近真实通话；阶段 3 还会继续适应",
     ("cer", "2"): "把阶段 1 训练得更久，编码器起主要作用；阶段 3 会适应通话",
     ("cer", "3"): "标注更多通话，或提高 lora_conf.r 或 optim_conf.lr",
+    ("listening", "1"): "先在 data/report.html 听语音与文本是否对应，再提高 train_conf.max_epoch",
+    ("listening", "2"): "提高 train_conf.max_epoch 或 optim_conf.lr：编码器听到的还没有传到 LLM",
+    ("listening", "3"): "把阶段 1 和 2 训练得更久；如果之前在听，就降低 optim_conf.lr",
     ("kwer", "3"): "标注更多含有漏识关键词的通话：results.json 的 `rows` 列出了它们",
 }
 GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或 train_conf.max_epoch"
