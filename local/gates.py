@@ -74,7 +74,10 @@ def verdicts(stage: str, results: dict[str, Any]) -> Iterator[Verdict]:
 def listening_of(scores: dict[str, Any]) -> Interval | None:
     """By how many points the CER of a set rises with the texts of other utterances; None where that was not measured."""
     found = scores.get("listening") or {}
-    return Interval(found["difference"], *found["interval"], found["calls"]) if found.get("interval") else None
+    if not found.get("interval"):
+        return None
+    low, high = found["interval"]
+    return Interval(found["difference"], low, high, found["calls"])
 
 
 def gate_lines(stage: str, results: dict[str, Any]) -> Iterator[str]:

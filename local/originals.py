@@ -116,5 +116,6 @@ def ways_told(title: str, result: dict) -> str:
 def _rates_told(score: dict, calls: int) -> str:
     if "difference" not in score:
         return "n/a"
-    found = Interval(score["difference"], *score["interval"], calls) if "interval" in score else points(score["difference"])
+    low, high = score.get("interval", (None, None))
+    found = points(score["difference"]) if low is None else Interval(score["difference"], low, high, calls)
     return f"{in_percent(score['cer_originals'])} against {in_percent(score['cer'])}, difference {found}"

@@ -114,8 +114,10 @@ def rate(score: Results, measure: str) -> str:
 
 def bounds(score: Results, _: str = "") -> str:
     """The interval of a score; of a single call, or of nothing, there is none."""
-    low, high = score.get("interval") or (None, None)
-    return "n/a" if low is None else bounds_told(low, high, score.get("calls"))
+    if not score.get("interval"):
+        return "n/a"
+    low, high = score["interval"]
+    return bounds_told(low, high, score.get("calls"))
 
 
 def cells(results: Results, show: Callable[[Results, str], str] = rate) -> list[str]:

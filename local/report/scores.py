@@ -183,8 +183,10 @@ def _rate(fields: Fields, name: str) -> Cell:
     """A rate with the interval that stands beside it; `n/a` where there was nothing to divide by."""
     if name not in fields:
         return None
-    interval = fields.get("interval") if name in ("cer", "kwer") else None
-    return points(fields[name]) + (_interval(*interval, fields.get("calls")) if interval else "")
+    if name not in ("cer", "kwer") or not fields.get("interval"):
+        return points(fields[name])
+    low, high = fields["interval"]
+    return points(fields[name]) + _interval(low, high, fields.get("calls"))
 
 
 def _interval(low: float, high: float, calls: int | None) -> str:
