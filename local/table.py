@@ -15,7 +15,6 @@ if not __package__:  # `python local/table.py`: the top folder, not local/, must
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from local.experiment import STAGE_FOLDERS
 from local.figures import points
 from local.gates import gate_lines, guard_lines, listening_of
 from local.keywords import too_few
+from local.tree import Tree, tree_of
 
 Results = dict[str, Any]  # one results.json
 Column = tuple[str, str, str]  # set, branch, measure
@@ -60,7 +60,8 @@ DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in r
 
 def report(exp_dir: Path) -> Iterator[str]:
     """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
-    stages = load_stages(exp_dir)
+    tree = tree_of(exp_dir.resolve() / "8k_telephone")
+    stages = scored_stages(tree)
     yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
     yield from ("", sizes(next(iter(stages.values()))), *doubts(stages), "")
     sure = {f"{title(stage)}, 95 %": cells(results, bounds) for stage, results in stages.items()}
@@ -71,7 +72,7 @@ def report(exp_dir: Path) -> Iterator[str]:
         yield from ("", "Gates, on dev:", "", *gates)
     if guard := list(guard_lines(stages)):
         yield from ("", "Guard, wideband test set:", "", *guard)
-    controls = dict(control_rows(stages, load(exp_dir / "controls" / "stage1_clean" / "results.json")))
+    controls = dict(control_rows(stages, tree.control.results))
     if controls:
         yield ""
         yield from grid("controls, %", COLUMNS, controls)
@@ -81,31 +82,18 @@ def report(exp_dir: Path) -> Iterator[str]:
         yield from grid("calls from their original files, CER %", WAYS, ways)
 
 
-def load(path: Path) -> Results | None:
-    """A results.json, or None where there is none. Raises UserError when it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): delete it and run its stage again") from error
-
-
-def load_stages(exp_dir: Path) -> dict[str, Results]:
+def scored_stages(tree: Tree) -> dict[str, Results]:
     """The results of the scored stages in order, `baseline` and `1` to `3`.
 
     Raises UserError when there is none, or when two were scored by different normalisers and do not compare.
     """
-    home = exp_dir / "8k_telephone"
-    paths = {stage: home / folder / "results.json" for stage, folder in STAGE_FOLDERS.items()}
-    stages = {stage: results for stage, path in paths.items() if (results := load(path)) is not None}
-    if not stages:
-        raise UserError(f"no results.json under {exp_dir}: run `bash run_experiment.sh 0 3` first")
-    versions = {results["normaliser"]: paths[stage] for stage, results in stages.items()}
+    if not tree.scored:
+        raise UserError(f"no results.json under {tree.root}: run `bash run_experiment.sh 0 3` first")
+    versions = {stage.results["normaliser"]: stage.folder for stage in tree.scored.values()}
     if len(versions) > 1:
-        scored = ", ".join(f"{path} by {version}" for version, path in versions.items())
+        scored = ", ".join(f"{folder}/results.json by {version}" for version, folder in versions.items())
         raise UserError(f"scored by different normalisers: {scored}; delete the older, run its stage again")
-    return stages
+    return {name: stage.results for name, stage in tree.scored.items()}
 
 
 def rate(score: Results, measure: str) -> str:
@@ -222,7 +210,7 @@ def sizes(results: Results) -> str:
     return "Scored on: " + "; ".join(parts) + "."
 
 
-def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[tuple[str, list[str]]]:
+def control_rows(stages: dict[str, Results], clean: Results) -> Iterator[tuple[str, list[str]]]:
     """What the gains are to be held against, under the same columns.
 
     Another utterance's audio should be far worse than its own (else the model does not listen), stage 1's

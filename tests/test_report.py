@@ -25,9 +25,8 @@ from local.gates import NEXT_STEPS
 from local.report.__main__ import main
 from local.report.curves import MOST_POINTS, thinned
 from local.report.errors import aligned
-from local.report.load import load, read_lines
-from local.report.scores import difference
 from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
+from local.tree import difference, load, read_lines
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -133,7 +132,7 @@ def test_stages_that_heard_something_else_have_no_difference(tmp_path, change):
     first, *others = read_lines(path)
     write_rows(path, [{name: value for name, value in (first | change).items() if value is not None}, *others])
     stages = load(root).stages
-    assert difference(stages["baseline"], stages["1"], "ctc") is None
+    assert difference(stages["baseline"], stages["1"], "calls_test", "ctc") is None
 
 
 def test_what_is_confused_is_counted_by_character(page):

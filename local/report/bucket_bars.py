@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from data.page_parts import count, table, words
 from local.figures import points
-from local.report.load import CALLS, TELEPHONE, Fields, Stage, Tree
 from local.report.words import WORDS, note, tr
+from local.tree import CALLS, TELEPHONE, Fields, Stage, Tree
 
 MOST_BUCKETS = 12  # of a kind on the page
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from data.page_parts import count, table, words
 from local.figures import points
-from local.report.load import Fields, Stage, Tree
 from local.report.scores import keywords_of
 from local.report.words import note, tr
+from local.tree import Fields, Stage, Tree
 
 
 def keywords(tree: Tree) -> str:

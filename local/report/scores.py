@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 from data.page_parts import count, words
-from data.text import scored_units
-from local.bootstrap import FEW, Interval, difference_interval, is_few
-from local.compare import call_of, edits_of
+from local.bootstrap import FEW, is_few
 from local.figures import points
-from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
 from local.report.words import WORDS, both, note, tr
+from local.tree import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, difference
 
 NOTHING = "–"  # where there is nothing to measure
 FEW_LOOK = "few warn"  # of the mark at an interval
@@ -156,27 +154,10 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
     def cell(stage: Stage) -> Cell:
         if stage is tree.baseline:
             return NOTHING
-        found = difference(tree.baseline, stage, branch)
+        found = difference(tree.baseline, stage, CALLS, branch)
         return f"{signed(found.value)}{_interval(found.low, found.high, found.calls)}" if found else None
 
     return cell
-
-
-@cache
-def difference(baseline: Stage | None, stage: Stage | None, branch: str) -> Interval | None:
-    """Of the CER on the test calls to the baseline's on the same utterances, drawn by call; None where they do not compare."""
-    now, before = (one.decoded(CALLS) if one else {} for one in (stage, baseline))
-    if not _comparable(now, before, branch):
-        return None
-    here, there = ([edits_of(lines[key], branch) for key in now] for lines in (now, before))
-    return difference_interval(here, there, [call_of(line) for line in now.values()])
-
-
-def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) -> bool:
-    """Whether both have texts of this branch (a model may have no CTC) for the same utterances, and something was said."""
-    alike = now.keys() == before.keys() and all(line["ref"] == before[key]["ref"] for key, line in now.items())
-    known = all(branch in line for lines in (now, before) for line in lines.values())
-    return alike and known and any(scored_units(line["ref"]) for line in now.values())
 
 
 def _rate(fields: Fields, name: str) -> Cell:

@@ -11,9 +11,8 @@ from local.bootstrap import is_few
 from local.experiment import STAGE_FILES
 from local.figures import points
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
-from local.report.load import CALLS, GUARD, Stage, Tree
-from local.report.scores import difference
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
+from local.tree import CALLS, GUARD, Stage, Tree, difference
 
 _short = partial(points, digits=1)
 GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
@@ -35,7 +34,7 @@ def _sentence(tree: Tree) -> str:
         return tr("no baseline", "p", "verdict", after=_short(after))
     if tree.last is tree.baseline or after is None:
         return tr("only baseline", "p", "verdict", before=_short(before))
-    found = difference(tree.baseline, tree.last, "llm")
+    found = difference(tree.baseline, tree.last, CALLS, "llm")
     sure = found is not None and found.high < 0 and not is_few(found.calls)
     key = "no gain" if after >= before else "gain" if sure else "unsure"
     look = {"gain": "verdict good", "unsure": "verdict warn", "no gain": "verdict bad"}[key]
