@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -111,6 +112,16 @@ def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
     for name in ("calls_dev", "calls_test"):
         assert f"{name}: 4 keywords are not enough to show a KWER below 5 %" in told
     assert f"2 speakers of {HOSTILE} are in train too" in told
+
+
+def test_that_nobody_said_a_keyword_is_said(tmp_path):
+    root = make_tree(tmp_path / "out", ("baseline", "1"))
+    path = root / "exp" / "8k_telephone" / "stage1_encoder" / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    results["sets"]["calls_test"]["llm"]["keywords"] |= {"kwer": None, "hits": 0, "total": 0, "least": None}
+    path.write_text(json.dumps(results), encoding="utf-8")
+    told = section(written(root), "verdict")
+    assert "calls_test: nobody says any of the keywords" in told and "calls_dev: 4 keywords are not enough" in told
 
 
 def test_every_gate_has_its_advice_in_both_languages():

@@ -11,6 +11,7 @@ from local.bootstrap import is_few
 from local.experiment import STAGE_FILES
 from local.figures import points
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
+from local.keywords import least_shown
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
 from local.tree import CALLS, GUARD, Stage, Tree, difference
 
@@ -140,11 +141,14 @@ def _guard(tree: Tree) -> Iterator[str]:
 
 
 def _few_keywords(tree: Tree) -> Iterator[str]:
-    """Said where even a list without a miss would prove too little."""
+    """Said where no keyword was said, or so few that even a list without a miss would prove too little."""
     wanted = [gate["kwer"] for stage in tree.scored.values() if (gate := stage.results.get("gate") or {}).get("kwer")]
     for name in ("calls_dev", CALLS):
         keywords = (tree.last.score(name, "llm").get("keywords") if tree.last else None) or {}
-        if wanted and (least := keywords.get("least")) is not None and least >= wanted[-1]:
+        least = least_shown(keywords.get("total", 0))
+        if wanted and keywords and least is None:
+            yield line(DOUBT, tr("no keyword said", set=name))
+        elif wanted and least is not None and least >= wanted[-1]:
             figures = {"total": keywords["total"], "wanted": f"{wanted[-1]:g}", "least": _short(least)}
             yield line(DOUBT, tr("too few keywords", set=name, **figures))
 

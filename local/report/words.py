@@ -88,6 +88,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{set}: {total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
         "{set}：{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
     ),
+    "no keyword said": (
+        "{set}: nobody says any of the keywords: nothing is known of KWER",
+        "{set}：没有人说到任何关键词：KWER 无从得知",
+    ),
     "known speakers": (
         "{count} speakers of {set} are in train too (KNOWN_SPEAKERS=1)",
         "{set} 中有 {count} 位说话人也在训练集中（KNOWN_SPEAKERS=1）",
