@@ -1,8 +1,9 @@
 """What one result buys over another, with its interval: `python -m local.compare FOLDER BASELINE [FOLDER BASELINE …]`.
 
 Folders are those of stages or of `python -m local.evaluate`, with decode/SET.jsonl in them; several pairs (runs of other
-seeds, say) are pooled. Prints CER and, where keywords were scored, KWER of both sides and their paired difference for the
-branches that both have, 95 % intervals by bootstrap over calls; where all draws are alike, the exact bound of so many keywords.
+seeds, say) are pooled, and a call that all of them have heard is drawn as one, since it is as hard for each. Prints CER and,
+where keywords were scored, KWER of both sides and their paired difference for the branches that both have, 95 % intervals by
+bootstrap over calls; of keywords where all draws are alike, the exact bound of so many.
 """
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, 
         other = there.get(key)
         if other is None or other["ref"] != line["ref"]:
             raise UserError(f"{baseline}: has not the utterance {key} of {folder}: score both on the same set")
-        yield (str(folder), call_of(line)), line, other
+        yield call_of(line), line, other
     if len(there) > len(here):
         raise UserError(f"{folder}: lacks {len(there) - len(here)} utterances of {baseline}: score both on the same set")
 
@@ -120,7 +121,7 @@ def edits_of(line: Line, branch: str) -> EditCounts:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER BASELINE")
-    parser.add_argument("--set", default="calls_test", dest="name")
+    parser.add_argument("--set", default="calls_test", dest="name", help="calls_test, or another one that was decoded: guard …")
     arguments = parser.parse_args(argv)
     if len(arguments.folders) % 2:
         parser.error("folders come in pairs: FOLDER BASELINE")

@@ -159,7 +159,7 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
     classes = read_classes(arguments.keywords) if arguments.keywords else None
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
     if world.is_main:
-        results |= known_speakers(arguments, sets)
+        results |= known_speakers(arguments, sets) | blind(arguments, keywords, sets)
     recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, world)
     for name, rows in sets.items():
         heard = recogniser.decode(rows, name)
@@ -178,7 +178,7 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
         if name == CALLS and arguments.originals:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
-        results |= training_summary(folder) | blind(arguments, keywords, sets)
+        results |= training_summary(folder)
         board_scores(folder, results)
         write_text(folder / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
         print("\n".join(noted(score_lines(results))), flush=True)

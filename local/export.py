@@ -111,7 +111,10 @@ def gain(facts: Facts) -> Iterator[str]:
     """The one figure that an export is made for."""
     before, after = facts.cer("calls_test")
     if before is not None and after is not None:
+        change = facts.change("calls_test")
         verdict = "" if after < before else ": this model is no better on the calls than the one it was made from"
+        if after < before and change and change.high >= 0:
+            verdict = f": chance alone could do that, the difference is {change}"
         yield f"calls CER (LLM): {in_percent(before)} before any stage, {in_percent(after)} now{verdict}"
 
 

@@ -145,11 +145,12 @@ def detail(results: Results, path: str, show: Callable[[Any], str]) -> str:
 
 def doubts(stages: dict[str, Results]) -> Iterator[str]:
     """What these test sets cannot show."""
-    yield from _known_speakers(list(stages.values())[-1])
+    last = list(stages.values())[-1]
+    yield from _known_speakers(last)
     limits = [gate["kwer"] for results in stages.values() if (gate := results.get("gate") or {}).get("kwer")]
-    for keywords in [results["sets"].get("calls_test", {}).get("llm", {}).get("keywords") for results in stages.values()][:1]:
-        if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
-            yield f"The calls' test set has {doubt}."
+    keywords = last["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
+    if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
+        yield f"The calls' test set has {doubt}."
 
 
 def _known_speakers(results: Results) -> Iterator[str]:
@@ -203,7 +204,8 @@ def sizes(results: Results) -> str:
     parts = []
     for name, words in SET_TITLES.items():
         if score := results["sets"].get(name, {}).get("llm"):
-            part = f"{words} {score['utterances']:,} utterances, {score['ref']:,} characters"
+            calls = f" of {score['calls']:,} calls" if "calls" in score else ""
+            part = f"{words} {score['utterances']:,} utterances{calls}, {score['ref']:,} characters"
             if name == "calls_test" and score.get("keywords"):
                 part += f", {score['keywords']['total']:,} keywords"
             parts.append(part)

@@ -149,6 +149,16 @@ def test_where_all_keywords_were_missed_the_command_has_the_bounds_of_results_js
     assert rates[0] == "100.00 [74.11, 100.00]" and " against ".join(rates) in line  # 1 - 0.05 ** (1 / 10)
 
 
+def test_a_call_that_several_runs_have_heard_is_drawn_as_one(tmp_path, capsys):
+    texts = {f"{name}1": "一二三" if name < "f" else "一二三四" for name in "abcdefghijkl"}
+    sides = {"here": texts, "there": dict.fromkeys(texts, "一")}
+    pairs = [[decoded(tmp_path / seed / side, hyps) for side, hyps in sides.items()] for seed in ("1", "2", "3")]
+    assert main(pairs[0]) == main([folder for pair in pairs for folder in pair]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == lines[3], "three runs that err alike are no surer than one of them"
+    assert lines[5].startswith("36 utterances of 12 calls")
+
+
 def test_a_result_without_ctc_branch_is_compared_by_its_llm(tmp_path, capsys):
     folders = [decoded(tmp_path / name, {"a1": "一二三四", "b1": "一二三四"}) for name in ("a", "b")]
     path = tmp_path / "a/decode/calls_test.jsonl"
