@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
-from local.bootstrap import bounds_told, noted
+from local.bootstrap import bounds_told, is_few, noted
 from local.experiment import STAGE_FOLDERS
 from local.figures import points
 from local.gates import gate_lines, guard_lines, listening_of
@@ -172,8 +172,9 @@ def score_lines(results: Results) -> Iterator[str]:
     if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
         yield f"The calls' test set has {doubt}."
     if listening := listening_of(results["sets"].get("calls_test", {})):
-        heard = "it listens" if listening.low > 0 else "nothing shows that it listens"
-        yield f"With the texts of other utterances the CER on calls_test is {listening} points more: {heard}."
+        sure = listening.low > 0 and not is_few(listening.calls)
+        heard = "it listens" if sure else "no proof that it listens"
+        yield f"With the texts of other utterances the CER on calls_test is higher by {listening}: {heard}."
     yield from _known_speakers(results)
 
 

@@ -136,9 +136,9 @@ def test_few_keywords_are_said_beside_the_gate(total: int, verdict: str) -> None
 @pytest.mark.parametrize(
     ("listening", "verdict"),
     [
-        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "is 9.00 [0.01, 18.00] points more, wanted above 0: met"),
-        ({"difference": 9.0, "interval": [0.0, 18.0], "calls": 4}, "[0.00, 18.00] of 4 calls points more, wanted above 0: MISS"),
-        ({"difference": None, "interval": None}, "is n/a points more, wanted above 0: not measured"),
+        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "is higher by 9.00 [0.01, 18.00], wanted above 0: met"),
+        ({"difference": 9.0, "interval": [0.0, 18.0], "calls": 4}, "by 9.00 [0.00, 18.00] of 4 calls, wanted above 0: MISSED"),
+        ({"difference": None, "interval": None}, "is higher by n/a, wanted above 0: not measured"),
     ],
 )
 def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
@@ -147,6 +147,13 @@ def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
         [line] = gate_lines(number, stage)
         assert verdict in line and ("MISSED" not in line or "train" in line.partition("Try: ")[2])
     assert not list(gate_lines("baseline", {"sets": stage["sets"]})), "nothing was trained there"
+
+
+@pytest.mark.parametrize(("low", "calls", "verdict"), [(0.1, 10, ": it listens."), (0.1, 9, "no proof"), (0.0, 10, "no proof")])
+def test_one_model_is_said_to_listen_where_that_is_proven(low: float, calls: int, verdict: str) -> None:
+    listening = {"difference": 9.0, "interval": [low, 18.0], "calls": calls}
+    [line] = table.score_lines({"sets": {"calls_test": {"listening": listening}}})
+    assert f"higher by 9.00 [{low:.2f}, 18.00]" in line and verdict in line
 
 
 def test_few_keywords_of_the_test_set_are_said_below_the_table(exp_dir: Path) -> None:

@@ -67,7 +67,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
     "gate listening": (
-        "with the texts of other utterances the CER on the calls’ dev set is {found} [{low}, {high}] points more, wanted above 0",
+        "with the texts of other utterances the CER on the calls’ dev set is higher by {found} [{low}, {high}], wanted above 0",
         "换成其他语音的文本，通话开发集 CER 高出 {found} [{low}, {high}] 个百分点，要求大于 0",
     ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
