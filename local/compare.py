@@ -101,10 +101,13 @@ def missed_of(lines: list[Line], branch: str, keywords: list[str]) -> Ratio:
 
 def keywords_of(folder: Path, name: str) -> list[str]:
     """The keywords with which a set was scored; none where it was scored without, or has no results.json."""
+    path = folder / "results.json"
     try:
-        scores = json.loads((folder / "results.json").read_text(encoding="utf-8"))["sets"][name]["llm"]
+        scores = json.loads(path.read_text(encoding="utf-8"))["sets"][name]["llm"]
     except (FileNotFoundError, KeyError):
         return []
+    except ValueError:
+        raise UserError(f"{path}: is not JSON; score the stage again") from None
     return [row["keyword"] for row in scores.get("keywords", {}).get("rows", [])]
 
 

@@ -174,3 +174,6 @@ def test_only_the_same_utterances_are_compared(tmp_path, hyps, message):
         main([after, before])
     with pytest.raises(UserError, match="no such file"):
         main([after, str(tmp_path / "nowhere")])
+    (tmp_path / "a/results.json").write_text('{"sets":', encoding="utf-8")
+    with pytest.raises(UserError, match=r"results\.json: is not JSON"):
+        main([after, after])

@@ -92,13 +92,17 @@ def test_a_gain_on_three_calls_is_not_claimed_and_their_intervals_are_marked(pag
     first = english(content.partition("<nav>")[0])
     assert "this test set cannot show" in first and "points less" not in first
     told = section(content, "scores")
-    assert told.count("of 3 calls") == 2 * 3 and "fewer than 10 calls" in told  # the differences of three stages and branches
+    assert told.count("of 3 calls") == 2 * 3, "the differences of three stages by two branches"
+    assert told.count("of 4 calls") == 4 and "fewer than 10 calls" in told
 
 
 def test_intervals_of_enough_calls_are_not_marked(tmp_path):
     root = make_tree(tmp_path / "out")
     told_by_many_calls(root)
-    assert "of 12 calls" not in (content := written(root)) and "fewer than 10 calls" not in content
+    for path in root.glob("exp/8k_telephone/*/results.json"):
+        path.write_text(path.read_text(encoding="utf-8").replace('"calls": 4', '"calls": 10'), encoding="utf-8")
+    content = written(root)
+    assert not re.search(r"of \d+ calls", section(content, "scores")) and "fewer than 10 calls" not in content
 
 
 def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
@@ -134,6 +138,7 @@ def test_the_table_has_rates_with_intervals_and_paired_differences(page):
     assert re.search(r"against the baseline, LLM – (−\d+\.\d\d −\d+\.\d\d … −\d+\.\d\d of 3 calls ){3}", told)
     assert "KWER, true words and others listed 25.00" in told and "false alarms an hour, LLM 12.50" in told
     assert "CER outside keywords n/a" in told
+    assert "CER points more with the texts of others, as long 9.00 −0.50 … 18.00 of 4 calls 9.00" in told
 
 
 @pytest.mark.parametrize("change", [{"key": "other"}, {"ref": "我要退钱"}, {"ctc": None}])

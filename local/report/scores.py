@@ -9,6 +9,7 @@ from functools import partial
 from data.page_parts import count, words
 from local.bootstrap import FEW, is_few
 from local.figures import points
+from local.gates import listening_of
 from local.report.words import WORDS, both, note, tr
 from local.tree import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, difference
 
@@ -101,6 +102,7 @@ def groups(tree: Tree) -> dict[str, list[Row]]:
         "group silence": [_silence(branch) for branch in ("llm", "ctc")],
         "group controls": [
             _cer("other audio", CALLS, "other_audio"),
+            Row("listening", _listening),
             Row("clean audio", _clean(tree)),
             Row("blind", lambda stage: _rate(stage.results, "blind_kwer")),
             Row("originals", _originals),
@@ -138,6 +140,11 @@ def _silence(branch: str) -> Row:
 def _cut(stage: Stage) -> Cell:
     cuts = stage.score(CALLS, "llm").get("cut")
     return count(sum(cuts.values())) if cuts else None
+
+
+def _listening(stage: Stage) -> Cell:
+    found = listening_of(stage.results["sets"].get(CALLS, {}))
+    return points(found.value) + _interval(found.low, found.high, found.calls) if found else None
 
 
 def _originals(stage: Stage) -> Cell:

@@ -145,6 +145,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "alarms llm": ("false alarms an hour, LLM", "每小时误报，LLM"),
     "alarms ctc": ("false alarms an hour, CTC", "每小时误报，CTC"),
     "other audio": ("CER on another utterance’s audio", "换成别的语音时的 CER"),
+    "listening": ("CER points more with the texts of others, as long", "换成等长的其他文本，CER 高出的百分点"),
     "clean audio": ("CER after stage 1 on clean audio", "阶段 1 改用干净语音后的 CER"),
     "blind": ("KWER of a blind guess", "盲猜的 KWER"),
     "originals": ("CER of the original 8 kHz files, AutoModel", "原始 8 kHz 文件经 AutoModel 的 CER"),
