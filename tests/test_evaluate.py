@@ -19,7 +19,6 @@ from data.prompt import audio_path, target
 from data.text import normalise
 from local import decoded_set, evaluate
 from local.decode import Heard
-from local.figures import in_percent, points
 
 KEYWORDS = ("天气", "提醒", "电话")
 
@@ -292,32 +291,6 @@ def test_what_is_no_corpus_is_one_line(tmp_path, model_dir):
         evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "mine.jsonl"), "--device", "cpu"])
 
 
-@pytest.mark.parametrize(("option", "named", "message"), [
-    ("--model", "nowhere", "--model nowhere: no such folder, nor can it be a name on the model hub"),
-    ("--model", "stage", r"stage: the folder has no configuration\.json.*--checkpoint .*stage/model\.pt"),
-    ("--data", "none.jsonl", r"none\.jsonl: no such file; give training JSONL, or a corpus"),
-    ("--data", "WenetSpeech.json#M", r"WenetSpeech\.json#M: no such file"),
-    ("--keywords", "none.txt", r"none\.txt cannot be read"),
-    ("--keywords", "empty.txt", r"empty\.txt is empty"),
-    ("--train", "none.jsonl", "no such file; give the training JSONL"),
-    ("--keywords_from", "none.jsonl", "no such file"),
-    ("--checkpoint", "model.pt", "no such file; give a stage's model.pt"),
-])  # fmt: skip
-def test_whatever_is_named_is_looked_at_before_anything_is_made(tmp_path, monkeypatch, option, named, message):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evaluate, "read_sets", lambda *_: pytest.fail("converted a corpus first"))
-    for folder, parts in (("model", ("config.yaml", "configuration.json")), ("stage", ("config.yaml", "summary.json"))):
-        (tmp_path / folder).mkdir()
-        for part in parts:
-            (tmp_path / folder / part).touch()
-    (tmp_path / "mine.jsonl").write_text("{}", encoding="utf-8")
-    (tmp_path / "empty.txt").write_text("# nothing", encoding="utf-8")
-    words = {"--model": "model", "--data": "mine.jsonl", "--device": "cpu"} | {option: named}
-    with pytest.raises(UserError, match=message) as caught:
-        evaluate.main([word for pair in words.items() for word in pair])
-    assert "stage 0 makes it" not in str(caught.value) and "\n" not in str(caught.value)
-
-
 def test_train_in_test_stops_before_the_model_is_opened(rows, tmp_path):
     write_rows(tmp_path / "train.jsonl", [row | {"speaker": "agent"} for row in rows[:3]])
     write_rows(tmp_path / "test.jsonl", [row | {"speaker": "agent"} for row in rows[3:5]])
@@ -347,8 +320,3 @@ def test_texts_where_nobody_speaks_are_false_alarms():
     assert found["llm"] == {"alarms": 2, "characters": 4, "per_hour": pytest.approx(200, rel=0.01)}
     assert found["ctc"] == {"alarms": 1, "characters": 1, "per_hour": pytest.approx(100, rel=0.01)}
     assert decoded_set.silence_told("baseline silence", found).startswith("baseline silence: false alarms an hour 200.0 (LLM)")
-
-
-def test_a_rate_of_nothing_is_not_zero():
-    assert in_percent(None) == points(None) == "n/a"
-    assert (in_percent(12.345), points(12.345), points(12.345, 1)) == ("12.35 %", "12.35", "12.3")

@@ -27,7 +27,7 @@ from local.report.__main__ import main
 from local.report.curves import MOST_POINTS, thinned
 from local.report.errors import aligned
 from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
-from local.tree import difference, load, read_lines
+from local.tree import read_lines
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -141,16 +141,6 @@ def test_the_table_has_rates_with_intervals_and_paired_differences(page):
     assert "CER points more with the texts of others, as long 9.00 −0.50 … 18.00 of 4 calls 9.00" in told
 
 
-@pytest.mark.parametrize("change", [{"key": "other"}, {"ref": "我要退钱"}, {"ctc": None}])
-def test_stages_that_heard_something_else_have_no_difference(tmp_path, change):
-    root = make_tree(tmp_path / "out", ("baseline", "1"))
-    path = root / "exp" / "8k_telephone" / "stage1_encoder" / "decode" / "calls_test.jsonl"
-    first, *others = read_lines(path)
-    write_rows(path, [{name: value for name, value in (first | change).items() if value is not None}, *others])
-    stages = load(root).stages
-    assert difference(stages["baseline"], stages["1"], "calls_test", "ctc") is None
-
-
 def test_what_is_confused_is_counted_by_character(page):
     told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "confusions"))
     assert "退 → 推 1" in told and "退 → 腿 1" in told
@@ -214,12 +204,6 @@ def test_sounds_that_are_gone_are_said_to_be(tmp_path):
         sound.unlink()
     content = written(root)
     assert "<audio" not in content and content.count("the recording is no longer there") == 4
-
-
-def test_the_folder_of_the_stages_will_do_and_another_will_not(tree, tmp_path):
-    assert load(tree / "exp" / "8k_telephone").root == tree.resolve()
-    with pytest.raises(UserError, match="holds no exp/8k_telephone"):
-        load(tmp_path)
 
 
 def test_a_damaged_file_is_named(tmp_path):
