@@ -107,8 +107,9 @@ def _said(verdict: Verdict) -> str:
         falls = {"before": f"{verdict.before:.3f}", "found": f"{verdict.found:.3f}", "change": change}
         return tr("gate loss", name=verdict.name, wanted=f"{100 * verdict.wanted:g}", **falls)
     if found := verdict.interval:
-        bounds = {name: points(value) for name, value in (("found", found.value), ("low", found.low), ("high", found.high))}
-        return tr("gate listening", **bounds) + (f" ({tr('few calls', calls=found.calls)})" if is_few(found.calls) else "")
+        more, low, high = (points(value).replace("-", "−") for value in (found.value, found.low, found.high))
+        few = " " + tr("few calls", look="warn", calls=found.calls) if is_few(found.calls) else ""
+        return tr("gate listening", found=more, low=low, high=high) + few
     return tr("gate rate", measure=verdict.measure.upper(), found=points(verdict.found), wanted=f"{verdict.wanted:g}")
 
 

@@ -67,8 +67,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
     "gate listening": (
-        "with the texts of other utterances the CER on the calls’ dev set is higher by {found} [{low}, {high}], wanted above 0",
-        "换成其他语音的文本，通话开发集 CER 高出 {found} [{low}, {high}] 个百分点，要求大于 0",
+        "the CER on the calls’ dev set, wanted higher with the texts of other utterances, is so by {found} [{low}, {high}]",
+        "换成其他语音的文本，通话开发集 CER 应当更高：高出 {found} [{low}, {high}]",
     ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
