@@ -52,13 +52,19 @@ class Facts:
             return name.split(".")[-2] in self.own.conf["llm_conf"]["lora_conf"]["target_modules"]
         return name.split(".", 1)[0] in self.trained
 
+    @property
+    def baseline(self) -> Stage | None:
+        """The model before any stage, where its scores compare: they are of the same normaliser."""
+        before = self.tree.baseline
+        return before if before and before.results.get("normaliser") == self.own.results.get("normaliser") else None
+
     def cer(self, name: str) -> list[float | None]:
         """The LLM's CER on a set, before any stage and after this one, in percent; None where it is not known."""
-        return [one.score(name, "llm").get("cer") if one else None for one in (self.tree.baseline, self.own)]
+        return [one.score(name, "llm").get("cer") if one else None for one in (self.baseline, self.own)]
 
     def change(self, name: str) -> Interval | None:
         """Of it, paired; None where the texts of both are not there, or there is a single call."""
-        return difference(self.tree.baseline, self.own, name, "llm")
+        return difference(self.baseline, self.own, name, "llm")
 
     @cached_property
     def data(self) -> dict[str, str]:

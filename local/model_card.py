@@ -84,8 +84,8 @@ def scores(facts: Facts) -> Iterator[str]:
     results = facts.own.results
     if not results:
         return
-    before = facts.tree.baseline
-    columns = {**({"before": before.results} if before else {}), "this model": results}
+    before = {"before": facts.baseline.results} if facts.baseline else {}
+    columns = {**before, "this model": results}
     rows = {name: [cell(results, *column, with_interval) for results in columns.values()] for name, column in COLUMNS.items()}
     rows = {name: row for name, row in rows.items() if row[-1] != "-"}
     yield "## Scores"

@@ -96,6 +96,13 @@ def test_scores_before_and_after_with_intervals_where_there_are_some(stage, base
     assert "worse than the model it was made from" not in rest
 
 
+def test_scores_of_another_normaliser_do_not_stand_beside(stage, base):
+    write(stage.parent / "baseline" / "results.json", results(score(30.0), 13.12) | {"normaliser": "older/0"})
+    write(stage / "results.json", results(score(34.97), 12.0))
+    _, rest = card(stage, base)
+    assert "34.97" in rest and "30.00" not in rest and "worse than" not in rest
+
+
 def said(folder: Path, name: str, hyps: list[str]) -> None:
     lines = [{"key": str(n), "ref": "一二三四", "llm": hyp} for n, hyp in enumerate(hyps)]
     write_rows(folder / "decode" / f"{name}.jsonl", lines)
