@@ -41,7 +41,7 @@ class EditCounts:
         return {"cer": self.rate, "sub": self.sub, "del": self.dele, "ins": self.ins, "ref": self.ref}
 
 
-def percent(part: int, whole: int) -> float | None:
+def percent(part: float, whole: float) -> float | None:
     """None where there is nothing to divide by."""
     return 100.0 * part / whole if whole else None
 

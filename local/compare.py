@@ -1,8 +1,9 @@
 """What one result buys over another, with its interval: `python -m local.compare FOLDER BASELINE [FOLDER BASELINE …]`.
 
 Folders are those of stages or of `python -m local.evaluate`, with decode/SET.jsonl in them; several pairs (runs of other
-seeds, say) are pooled. Prints CER and, where keywords were scored, KWER of both sides and their paired difference for the
-branches that both have, 95 % intervals by bootstrap over calls.
+seeds, say) are pooled, and a call that all of them have heard is drawn as one, since it is as hard for each. Prints CER and,
+where keywords were scored, KWER of both sides and their paired difference for the branches that both have, 95 % intervals by
+bootstrap over calls; of keywords where all draws are alike, the exact bound of so many.
 """
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ from typing import Any
 
 from data.errors import UserError, run
 from data.text import scored_units
-from local.alignment import EditCounts, count_edits
-from local.bootstrap import Ratio, ratio_intervals
-from local.keywords import spot_keywords
+from local.alignment import EditCounts, count_edits, percent
+from local.bootstrap import Ratio, noted, ratio_intervals
+from local.figures import points
+from local.keywords import exact_where_alike, spot_keywords
 
 BRANCHES = {"llm": "LLM", "ctc": "CTC"}
 Line = dict[str, Any]  # of decode/SET.jsonl
@@ -46,7 +48,7 @@ def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, 
         other = there.get(key)
         if other is None or other["ref"] != line["ref"]:
             raise UserError(f"{baseline}: has not the utterance {key} of {folder}: score both on the same set")
-        yield (str(folder), call_of(line)), line, other
+        yield call_of(line), line, other
     if len(there) > len(here):
         raise UserError(f"{folder}: lacks {len(there) - len(here)} utterances of {baseline}: score both on the same set")
 
@@ -63,22 +65,25 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
         yield f"{name} CER ({title}), %: {difference(here, there, groups)}"
         if keywords:
             here, there = (missed_of(side, branch, keywords) for side in sides)
-            yield f"{name} KWER ({title}), %: {difference(here, there, groups)}"
+            yield f"{name} KWER ({title}), %: {difference(here, there, groups, of_keywords=True)}"
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
 
 
-def difference(here: Ratio, there: Ratio, groups: list[Hashable]) -> str:
+def difference(here: Ratio, there: Ratio, groups: list[Hashable], of_keywords: bool = False) -> str:
     """Both rates, and what the first has more: of the same draws. A single call has no interval."""
     more = [one - other for one, other in zip(here[0], there[0], strict=True)]
     ratios = {"here": here, "there": there, "more": (more, here[1])}
     found = ratio_intervals(ratios, groups)
+    if of_keywords:
+        total = int(sum(here[1]))
+        found = {name: exact_where_alike(one, total, -100.0 if name == "more" else 0.0) for name, one in found.items()}
     rate, before, change = (found[name] or pooled(*ratio) for name, ratio in ratios.items())
     return f"{rate} against {before}, difference {change}"
 
 
 def pooled(part: Sequence[float], whole: Sequence[float]) -> str:
     """A rate without an interval."""
-    return f"{100 * sum(part) / sum(whole):.2f}" if sum(whole) else "n/a"
+    return points(percent(sum(part), sum(whole)))
 
 
 def errors_of(lines: list[Line], branch: str) -> Ratio:
@@ -96,10 +101,13 @@ def missed_of(lines: list[Line], branch: str, keywords: list[str]) -> Ratio:
 
 def keywords_of(folder: Path, name: str) -> list[str]:
     """The keywords with which a set was scored; none where it was scored without, or has no results.json."""
+    path = folder / "results.json"
     try:
-        scores = json.loads((folder / "results.json").read_text(encoding="utf-8"))["sets"][name]["llm"]
+        scores = json.loads(path.read_text(encoding="utf-8"))["sets"][name]["llm"]
     except (FileNotFoundError, KeyError):
         return []
+    except ValueError:
+        raise UserError(f"{path}: is not JSON; score the stage again") from None
     return [row["keyword"] for row in scores.get("keywords", {}).get("rows", [])]
 
 
@@ -116,11 +124,12 @@ def edits_of(line: Line, branch: str) -> EditCounts:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER BASELINE")
-    parser.add_argument("--set", default="calls_test", dest="name")
+    parser.add_argument("--set", default="calls_test", dest="name", help="calls_test, or another one that was decoded: guard …")
     arguments = parser.parse_args(argv)
     if len(arguments.folders) % 2:
         parser.error("folders come in pairs: FOLDER BASELINE")
-    for line in compare(list(zip(arguments.folders[::2], arguments.folders[1::2], strict=True)), arguments.name):
+    pairs = list(zip(arguments.folders[::2], arguments.folders[1::2], strict=True))
+    for line in noted(compare(pairs, arguments.name)):
         print(line)
     return 0
 

@@ -7,14 +7,16 @@ then carry their names. Names are compared across corpora: two speakers of one n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from data.errors import UserError
+from data.files import write_text
 from data.leakage import Name, Row, beginning, call, sound_file, source, speaker, whole_sound
 from data.manifest import read_rows
 
-SHOWN = 100  # names of a kind
+SHOWN = 10  # lines of the list; all of them stand in LIST
+LIST = "in_train.txt"
 SPEAKERS = "speakers"
 Shared = dict[str, dict[str, list[str]]]  # set -> what -> names
 
@@ -72,9 +74,9 @@ def _is_heard(row: Row, heads: Mapping[str | None, list[Row]]) -> bool:
     return any(whole_sound(row) == whole_sound(other) for other in alike)
 
 
-def check(sets: Mapping[str, list[Row]], train: Iterable[Path], known_speakers: bool) -> dict[str, list[str]]:
-    """The speakers of each set who are also in train, where the user knows it. All else that is shared is printed, and
-    raises UserError."""
+def check(sets: Mapping[str, list[Row]], train: Iterable[Path], known_speakers: bool, room: Path) -> dict[str, list[str]]:
+    """The speakers of each set who are also in train, where the user knows it. All else that is shared raises UserError: the
+    beginning is printed, the whole list written to LIST in `room`: set, kind and name, tabs between them."""
     found = shared(sets, train)
     refused = {
         title: {kind: names for kind, names in kinds.items() if not (known_speakers and kind == SPEAKERS)}
@@ -82,19 +84,13 @@ def check(sets: Mapping[str, list[Row]], train: Iterable[Path], known_speakers: 
     }
     if not any(refused.values()):
         return {title: kinds[SPEAKERS] for title, kinds in found.items()}
-    print("\n".join(_listed(refused)), flush=True)
+    lines = [f"{title}\t{kind}\t{name}" for title, kinds in refused.items() for kind, names in kinds.items() for name in names]
+    write_text(room / LIST, "".join(f"{line}\n" for line in lines))
+    more = [f"… and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    print("\n".join([*lines[:SHOWN], *more]), flush=True)
     counts = [f"{len(names)} {kind} of {title}" for title, kinds in refused.items() for kind, names in kinds.items()]
     kinds = {kind for kinds in refused.values() for kind in kinds}
-    raise UserError(f"{', '.join(counts)} are in train too, as listed above: {way_on(kinds == {SPEAKERS})}")
-
-
-def _listed(found: Shared) -> Iterator[str]:
-    for title, kinds in found.items():
-        for kind, names in kinds.items():
-            yield f"{title}: {kind} that are in train too:"
-            yield from (f"    {name}" for name in names[:SHOWN])
-            if len(names) > SHOWN:
-                yield f"    … and {len(names) - SHOWN} more"
+    raise UserError(f"{', '.join(counts)} are in train too, as listed in {room / LIST}: {way_on(kinds == {SPEAKERS})}")
 
 
 def way_on(only_speakers: bool) -> str:

@@ -4,9 +4,10 @@ DIR is any folder of a FunASRNano, ours or not (without a CTC branch its LLM alo
 is training JSONL or a corpus in any form that stage 0 reads, 8 kHz too. The driver names its sets (`--set guard=JSONL`),
 scores another checkpoint in the folder (`--checkpoint`), and starts it by torchrun where several processes share the work.
 
-Test calls, speakers or sound that are found in the rows of --train stop it. It writes decode/NAME.jsonl for each set (key,
+Test calls, speakers or sound that are found in the rows of --train stop it, with the list in in_train.txt (in the output
+folder, else in the current one). It writes decode/NAME.jsonl for each set (key,
 reference, both hypotheses, why the LLM's was cut where it was, its errors in their place) and, last of all, results.json,
-and prints a table. The calls' test set is also scored with the texts that the model heard in *other* utterances: if it
+and prints a table. The calls are also scored with the texts that the model heard in *other* utterances: if it
 listens, that is far worse. With --keywords it is decoded twice more, with lists of them in the prompt: the whole one, and what of
 it the utterance does not hold. In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals,
 some calls are decoded from the original 8 kHz files by an unmodified AutoModel, and both ways are compared.
@@ -35,11 +36,13 @@ from data.manifest import read_rows, write_rows
 from data.one_core import keep_freed_memory
 from data.prompt import DEFAULT_PROMPT, target
 from data.text import NORMALISER
-from local import contamination, devices, distributed
+from local import contamination, devices, distributed, evaluation_inputs
 from local.batches import Featuriser, Utterances
+from local.bootstrap import noted
 from local.compare import Line
-from local.decoded_set import decoded, percent, score_llm, score_set, score_silence, silence_told, told
+from local.decoded_set import decoded, score_llm, score_set, score_silence, silence_told, told
 from local.distributed import World
+from local.figures import in_percent
 from local.hearing import BATCHING, hear, in_order
 from local.hotwords import Lists, scored_with
 from local.keywords import blind_guess_kwer, read_classes, read_keywords
@@ -49,7 +52,7 @@ from local.originals import compare_ways, hear_originals, ways_told, with_origin
 from local.scored_sets import CONVERTED, convert, is_ready, read_set
 from local.table import score_lines
 
-CALLS, SILENCE = "calls_test", "silence"
+CALLS, CALLS_DEV, SILENCE = "calls_test", "calls_dev", "silence"
 GENERAL = ("telephone_test", "guard")  # no business words are said there
 
 
@@ -119,6 +122,7 @@ def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
+    evaluation_inputs.check(arguments)
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
     world = distributed.join(picked(arguments.device))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
@@ -126,6 +130,7 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.callback(distributed.leave, world)
+        arguments.listed_in = arguments.output_dir or Path()  # what must not vanish with the texts
         if arguments.output_dir is None:
             room = stack.enter_context(TemporaryDirectory(prefix="evaluate_"))
             arguments.output_dir = Path(room) / Path(arguments.model_dir).name
@@ -148,12 +153,13 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
     if world.is_main:
         for room in (folder, folder / "decode"):
             sweep(room)
+        (folder / contamination.LIST).unlink(missing_ok=True)
     sets = read_sets(arguments, world)
     keywords = read_keywords(arguments.keywords) if arguments.keywords else None
     classes = read_classes(arguments.keywords) if arguments.keywords else None
     results = {"checkpoint": arguments.checkpoint, "normaliser": NORMALISER, "sets": {}}
     if world.is_main:
-        results |= known_speakers(arguments, sets)
+        results |= known_speakers(arguments, sets) | blind(arguments, keywords, sets)
     recogniser = Recogniser(arguments.model_dir, arguments.checkpoint, world)
     for name, rows in sets.items():
         heard = recogniser.decode(rows, name)
@@ -163,7 +169,8 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
             results[SILENCE] = score_silence(rows, heard)
             print(silence_told(f"{folder.name} {name}", results[SILENCE]), flush=True)
         elif world.is_main:
-            scores = score_set(heard, None if name in GENERAL else keywords, name == CALLS and len(rows) > 1, classes)
+            listening = name in (CALLS, CALLS_DEV) and len(rows) > 1
+            scores = score_set(heard, None if name in GENERAL else keywords, listening, classes)
             results["sets"][name] = scores
             print(told(f"{folder.name} {name}", scores), flush=True)
         if name == CALLS and keywords:
@@ -171,10 +178,10 @@ def evaluate(arguments: argparse.Namespace, world: World) -> None:
         if name == CALLS and arguments.originals:
             results |= evaluate_originals(arguments, rows, heard, world)
     if world.is_main:
-        results |= training_summary(folder) | blind(arguments, keywords, sets)
+        results |= training_summary(folder)
         board_scores(folder, results)
         write_text(folder / "results.json", json.dumps(results, ensure_ascii=False, indent=1))
-        print("\n".join(score_lines(results)), flush=True)
+        print("\n".join(noted(score_lines(results))), flush=True)
 
 
 def read_sets(arguments: argparse.Namespace, world: World) -> dict[str, list[dict]]:
@@ -192,7 +199,7 @@ def read_sets(arguments: argparse.Namespace, world: World) -> dict[str, list[dic
 def known_speakers(arguments: argparse.Namespace, sets: dict[str, list[dict]]) -> dict[str, dict]:
     """What to add to the results where somebody speaks in train and in a test set, and the user knows it."""
     tested = {name: rows for name, rows in sets.items() if not name.endswith("_dev")}
-    found = contamination.check(tested, arguments.train, arguments.known_speakers)
+    found = contamination.check(tested, arguments.train, arguments.known_speakers, arguments.listed_in)
     return {"known_speakers": found} if found else {}
 
 
@@ -207,7 +214,7 @@ def evaluate_lists(
             lines = [line | {"hotwords": lists(row, 0)} for line, row in zip(heard, rows, strict=True)]
             write_rows(folder / "decode" / f"{CALLS}_{way}.jsonl", lines)
             scores[way] = score_llm(lines, keywords, classes)
-            told_kwer = percent(scores[way]["keywords"]["kwer"])
+            told_kwer = in_percent(scores[way]["keywords"]["kwer"])
             print(f"{told(f'{folder.name} {CALLS} {way}', {'llm': scores[way]})}, KWER {told_kwer}", flush=True)
     return scores
 

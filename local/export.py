@@ -35,6 +35,7 @@ from data.files import sha256_of, whole_file, write_text
 from local.checkpoint import HANDED_ON, Damaged, read
 from local.experiment import TOP
 from local.facts import Facts
+from local.figures import in_percent
 from local.model_card import CARD, write_card
 from local.originals import itn_of
 from local.preflight_model import outline, weights_fit
@@ -110,8 +111,11 @@ def gain(facts: Facts) -> Iterator[str]:
     """The one figure that an export is made for."""
     before, after = facts.cer("calls_test")
     if before is not None and after is not None:
+        change = facts.change("calls_test")
         verdict = "" if after < before else ": this model is no better on the calls than the one it was made from"
-        yield f"calls CER (LLM): {before:.2f} % before any stage, {after:.2f} % now{verdict}"
+        if after < before and change and change.high >= 0:
+            verdict = f": chance alone could do that, the difference is {change}"
+        yield f"calls CER (LLM): {in_percent(before)} before any stage, {in_percent(after)} now{verdict}"
 
 
 def copy_parts(model_dir: Path, folder: Path) -> None:

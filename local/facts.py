@@ -4,17 +4,19 @@ A stage that was trained by hand, outside an experiment, has less to tell: what 
 """
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from data.errors import UserError
+from local.bootstrap import Interval
 from local.experiment import STAGE_FOLDERS
-from local.table import Results, load
+from local.tally import SECONDS_A_FRAME
+from local.tree import Fields, Stage, Tree, difference, tree_of
+
+HEARD = {"1": "simulated_8k_telephone", "2": "simulated_8k_telephone", "3": "real_8k_telephone"}  # in a stage's training
+REPLAYED = {"1": "general_16k", "2": "general_16k", "3": "simulated_8k_telephone"}  # where it replays something
 
 
 @dataclass(frozen=True)
@@ -24,17 +26,20 @@ class Facts:
     stage: Path
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
-        """What was trained, chosen and reached. Raises UserError where no training has finished."""
-        path = self.stage / "summary.json"
-        if not path.is_file():
-            raise UserError(f"{self.stage}: holds no summary.json: give the folder of a stage whose training has finished")
-        return json.loads(path.read_text(encoding="utf-8"))
+    def tree(self) -> Tree:
+        """What is around it."""
+        return tree_of(self.stage.resolve().parent)
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The stage's YAML, as it was used."""
-        return yaml.safe_load((self.stage / "config.yaml").read_text(encoding="utf-8"))
+    def own(self) -> Stage:
+        return next((one for one in self.tree.stages.values() if one.folder == self.stage.resolve()), Stage("", self.stage))
+
+    @property
+    def summary(self) -> Fields:
+        """What was trained, chosen and reached. Raises UserError where no training has finished."""
+        if not self.own.summary:
+            raise UserError(f"{self.stage}: holds no summary.json: give the folder of a stage whose training has finished")
+        return self.own.summary
 
     @property
     def trained(self) -> list[str]:
@@ -44,41 +49,54 @@ class Facts:
     def trains(self, name: str) -> bool:
         """Whether the stage may have changed a tensor of what it hands on; an adapter is in the weight that it adapts."""
         if name.startswith("llm.") and "lora" in self.trained:
-            return name.split(".")[-2] in self.settings["llm_conf"]["lora_conf"]["target_modules"]
+            return name.split(".")[-2] in self.own.conf["llm_conf"]["lora_conf"]["target_modules"]
         return name.split(".", 1)[0] in self.trained
 
-    @cached_property
-    def results(self) -> Results | None:
-        """The scores of the stage."""
-        return load(self.stage / "results.json")
-
-    @cached_property
-    def baseline(self) -> Results | None:
-        """The scores of the model before any stage."""
-        return load(self.stage.parent / STAGE_FOLDERS["baseline"] / "results.json")
+    @property
+    def baseline(self) -> Stage | None:
+        """The model before any stage, where its scores compare: they are of the same normaliser."""
+        before = self.tree.baseline
+        return before if before and before.results.get("normaliser") == self.own.results.get("normaliser") else None
 
     def cer(self, name: str) -> list[float | None]:
         """The LLM's CER on a set, before any stage and after this one, in percent; None where it is not known."""
-        both = (results["sets"].get(name, {}) if results else {} for results in (self.baseline, self.results))
-        return [scores.get("llm", {}).get("cer") for scores in both]
+        return [one.score(name, "llm").get("cer") if one else None for one in (self.baseline, self.own)]
+
+    def change(self, name: str) -> Interval | None:
+        """Of it, paired; None where the texts of both are not there, or there is a single call."""
+        return difference(self.baseline, self.own, name, "llm")
 
     @cached_property
     def data(self) -> dict[str, str]:
         """What stage 0 depended on, by the names of variables and settings."""
-        return (load(self._data / ".stage.json") or {}).get("work", {})
-
-    @cached_property
-    def sets(self) -> dict[str, dict[str, Any]]:
-        """What stage 0 measured of each file of rows, such as `real_8k_telephone/train`."""
-        files = (load(self._data / "report.json") or {}).get("files", {})
-        return {"/".join(Path(name).with_suffix("").parts[-2:]): measured for name, measured in files.items()}
-
-    @property
-    def _data(self) -> Path:
-        """Of the experiment: OUTPUT_ROOT/data, where the stage is OUTPUT_ROOT/exp/8k_telephone/stage3_lora."""
-        return self.stage.resolve() / "../../../data"
+        return self.tree.data_mark.get("work", {})
 
     @property
     def prompt(self) -> str | None:
         """That of the experiment; None where that is not known."""
         return self.data.get("PROMPT")
+
+    @cached_property
+    def heard(self) -> dict[str, dict[str, Any]]:
+        """What stage 0 measured of each corpus that this stage was trained on, or one before it whose model it took."""
+        names: dict[str, None] = {}
+        for stage in self._trained_so_far():
+            names[HEARD[stage.name]] = None
+            if stage.conf["dataset_conf"].get("replay_share"):
+                names[REPLAYED[stage.name]] = None
+        files = {Path(file).parts[-2:]: measured for file, measured in self.tree.data.get("files", {}).items()}
+        return {name: files[name, "train.jsonl"] for name in names if (name, "train.jsonl") in files}
+
+    @property
+    def longest(self) -> float:
+        """Seconds: nothing longer was trained on. The bound of the settings, where stage 0 has measured nothing below it."""
+        stages = self._trained_so_far() or [self.own]
+        bound = max(stage.conf["dataset_conf"]["max_source_length"] for stage in stages) * SECONDS_A_FRAME
+        return min(bound, max((one["measures"]["duration"]["max"] for one in self.heard.values()), default=bound))
+
+    def _trained_so_far(self) -> list[Stage]:
+        """In order, this stage last: with INIT=released alone, since stage 3 then takes the released model."""
+        numbers = [name for name in STAGE_FOLDERS if name in HEARD and name <= self.own.name]
+        if self.data.get("INIT") == "released":
+            numbers = numbers[-1:]
+        return [stage for name in numbers if (stage := self.tree.stages.get(name)) and stage.summary]

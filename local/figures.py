@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 
+def points(rate: float | None, digits: int = 2) -> str:
+    """A rate in percent, or a difference of two: `12.35`; `n/a` where there was nothing to divide by."""
+    return "n/a" if rate is None else f"{rate:.{digits}f}"
+
+
+def in_percent(rate: float | None) -> str:
+    """`12.35 %`."""
+    return "n/a" if rate is None else f"{points(rate)} %"
+
+
 def clock(seconds: float) -> str:
     """h:mm:ss"""
     minutes, seconds = divmod(round(seconds), 60)

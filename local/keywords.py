@@ -17,7 +17,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 from data.errors import UserError
 from data.text import normalise, scored_units
 from local.alignment import EditCounts, count_edits, percent
+from local.bootstrap import Interval
 
 Units = Sequence[str]
 Span = tuple[int, int]  # start and end in units
@@ -216,6 +217,18 @@ def least_shown(total: int) -> float | None:
     independent, so that it is the least that must be asked for.
     """
     return 100 * (1 - DOUBT ** (1 / total)) if total else None
+
+
+def exact_where_alike(found: Interval | None, total: int, lowest: float = 0.0) -> Interval | None:
+    """The interval of the KWER of so many keywords, or of a difference of two, which may lie as low as -100.
+
+    Where every draw is the same, as where none or all were missed, or both sides missed the same, they say nothing. There
+    the exact bound of so many keywords holds, on either side.
+    """
+    if found is None or found.low < found.high:
+        return found
+    doubt = least_shown(total) or 0.0
+    return replace(found, low=max(lowest, found.low - doubt), high=min(100.0, found.high + doubt))
 
 
 def too_few(total: int, limit: float) -> str:

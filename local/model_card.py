@@ -6,9 +6,10 @@ from pathlib import Path
 
 import yaml
 
+from local.bootstrap import Interval, is_few, noted
 from local.facts import Facts
-from local.table import COLUMNS, Results, bounds, cell, grid, percent, sizes
-from local.tally import SECONDS_A_FRAME
+from local.figures import in_percent, points
+from local.table import COLUMNS, Results, bounds, cell, grid, sizes
 
 CARD = "README.md"
 CORPORA = {
@@ -33,7 +34,7 @@ def write_card(facts: Facts, name: str, model_dir: Path, changes: list[str]) -> 
     """The card of an export called `name`, of the stage that `facts` are about, over the released folder `model_dir`."""
     parts = [
         front_matter(licence(model_dir)), f"# {name}",
-        f"Fun-ASR-Nano, adapted to 8 kHz Chinese telephone speech: {facts.settings['stage']['name']} over {model_dir.name}, "
+        f"Fun-ASR-Nano, adapted to 8 kHz Chinese telephone speech: {facts.own.conf['stage']['name']} over {model_dir.name}, "
         f"{facts.summary['chosen']}. Trained in this stage: {', '.join(facts.trained)}.",
         "## Use", USE.format(name=name), *data(facts), *scores(facts), *prompt(facts, changes), "## Limits",
         "\n".join(f"- {limit}" for limit in limits(facts)), "## Licence", licence_note(licence(model_dir), model_dir),
@@ -66,12 +67,12 @@ def licence(model_dir: Path) -> str | None:
 
 def data(facts: Facts) -> Iterator[str]:
     """Hours, and the telephone in between."""
-    measured = {name: facts.sets[f"{corpus}/train"] for corpus, name in CORPORA.items() if f"{corpus}/train" in facts.sets}
+    measured = {name: facts.heard[corpus] for corpus, name in CORPORA.items() if corpus in facts.heard}
     if not measured:
         return
     yield "## Data"
     rows = {name: [f"{one['utterances']:,}", f"{one['hours']:.2f}", f"{one['characters']:,}"] for name, one in measured.items()}
-    yield "\n".join(grid("trained on, all stages", ("utterances", "hours", "characters"), rows))
+    yield "\n".join(grid("trained on", ("utterances", "hours", "characters"), rows))
     if profile := facts.data.get("CHANNEL_PROFILE"):
         begin = f"telephone_channel.yaml profiles.{profile}."
         drawn = [f"{key.removeprefix(begin)} {value}" for key, value in facts.data.items() if key.startswith(begin)]
@@ -80,22 +81,26 @@ def data(facts: Facts) -> Iterator[str]:
 
 def scores(facts: Facts) -> Iterator[str]:
     """Before and after on the test sets, with intervals where they were computed."""
-    if not facts.results:
+    results = facts.own.results
+    if not results:
         return
-    both = {"before": facts.baseline, "this model": facts.results}
-    columns = {title: results for title, results in both.items() if results}
+    before = {"before": facts.baseline.results} if facts.baseline else {}
+    columns = {**before, "this model": results}
     rows = {name: [cell(results, *column, with_interval) for results in columns.values()] for name, column in COLUMNS.items()}
     rows = {name: row for name, row in rows.items() if row[-1] != "-"}
     yield "## Scores"
-    yield "\n".join(grid("test sets, %", columns, rows))
-    yield (f"{sizes(facts.results)} Rates are (S + D + I) / N over the whole set, both sides through the normaliser "
-           f"`{facts.results['normaliser']}`; in brackets, where there are any, 95 % intervals by bootstrap over calls. "
-           "KWER is the share of keywords with an error in them.")  # fmt: skip
+    yield from noted(["\n".join(grid("test sets, %", columns, rows)), _explained(results)])
+
+
+def _explained(results: Results) -> str:
+    return (f"{sizes(results)} Rates are (S + D + I) / N over the whole set, both sides through the normaliser "
+            f"`{results['normaliser']}`; in brackets, where there are any, 95 % intervals by bootstrap over calls. "
+            "KWER is the share of keywords with an error in them.")  # fmt: skip
 
 
 def with_interval(score: Results, measure: str) -> str:
     """`34.97 [31.80, 38.26]`, or without brackets where nothing more is known."""
-    return " ".join([percent(score[measure]), *([bounds(score)] if score.get("interval") else [])])
+    return " ".join([points(score[measure]), *([bounds(score)] if score.get("interval") else [])])
 
 
 def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
@@ -107,16 +112,22 @@ def prompt(facts: Facts, changes: list[str]) -> Iterator[str]:
 
 def limits(facts: Facts) -> Iterator[str]:
     """What the figures do not promise."""
-    longest = facts.settings["dataset_conf"]["max_source_length"] * SECONDS_A_FRAME
-    yield f"Nothing longer than {longest:g} s was trained on."
+    yield f"Nothing longer than {facts.longest:g} s was trained on."
     yield "It tells no speakers apart: two people in one channel are one text."
     yield "FunASR stops a text that does not end after 512 tokens; in scoring it was cut where its sound could hold no more."
-    if (silence := (facts.results or {}).get("silence")) and silence["llm"]["per_hour"] is not None:
+    if (silence := facts.own.results.get("silence")) and silence["llm"]["per_hour"] is not None:
         yield f"In an hour without speech it writes {silence['llm']['per_hour']:.1f} texts (LLM)."
     for name, words in (("guard", "general wideband speech"), ("calls_test", "the calls")):
         before, after = facts.cer(name)
         if before is not None and after is not None and after > before:
-            yield f"On {words} it is worse than the model it was made from: CER {after:.2f} % against {before:.2f} %."
+            yield _worse(words, before, after, facts.change(name))
+
+
+def _worse(words: str, before: float, after: float, change: Interval | None) -> str:
+    """It is worse where the paired difference says so; where it lies within its interval, or is not known, it may be."""
+    sure = change is not None and change.low > 0 and not is_few(change.calls)
+    rates = f"CER {in_percent(after)} against {in_percent(before)}{f', difference {change}' if change else ''}"
+    return f"On {words} it {'is' if sure else 'may be'} worse than the model it was made from: {rates}."
 
 
 def licence_note(base: str | None, model_dir: Path) -> str:

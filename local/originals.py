@@ -27,6 +27,7 @@ from local.compare import BRANCHES, Line, call_of, edits_of
 from local.decode import Heard
 from local.dev_score import choose
 from local.distributed import World
+from local.figures import in_percent, points
 from local.hearing import portion
 
 PLACE = ("start", "end", "source_channel")  # of an utterance in its file
@@ -106,13 +107,15 @@ def compare_ways(ours: list[Line], originals: list[Line]) -> dict:
 
 def ways_told(title: str, result: dict) -> str:
     """The line of the log."""
-    rates = "; ".join(f"{_rates_told(result[branch])} ({name})" for branch, name in BRANCHES.items() if branch in result)
-    size = f"{result['utterances']} of {result['of']} utterances, {result['calls']} calls"
+    calls = result["calls"]
+    rates = "; ".join(f"{_rates_told(result[branch], calls)} ({name})" for branch, name in BRANCHES.items() if branch in result)
+    size = f"{result['utterances']} of {result['of']} utterances, {calls} calls"
     return f"{title} from its original files through AutoModel: CER {rates}, {size}"
 
 
-def _rates_told(score: dict) -> str:
+def _rates_told(score: dict, calls: int) -> str:
     if "difference" not in score:
         return "n/a"
-    found = Interval(score["difference"], *score["interval"]) if "interval" in score else f"{score['difference']:.2f}"
-    return f"{score['cer_originals']:.2f} % against {score['cer']:.2f} %, difference {found}"
+    low, high = score.get("interval", (None, None))
+    found = points(score["difference"]) if low is None else Interval(score["difference"], low, high, calls)
+    return f"{in_percent(score['cer_originals'])} against {in_percent(score['cer'])}, difference {found}"

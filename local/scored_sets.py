@@ -27,10 +27,10 @@ def read_set(path: Path | str) -> list[dict]:
 
 
 def is_ready(path: Path | str) -> bool:
-    """Whether it need not be converted: rows that stage 0 made; or nothing is there, which `read_set` will say."""
+    """Whether it need not be converted: rows that stage 0 made. A folder is a corpus."""
     place = split_fragment(path)[0]
     if not place.is_file():
-        return not place.exists()
+        return False
     with place.open("rb") as lines:
         first = next(filter(bytes.strip, lines), b"")
     try:

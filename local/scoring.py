@@ -9,7 +9,7 @@ from data.errors import UserError
 from data.text import scored_units
 from local.alignment import EditCounts, count_edits, percent
 from local.bootstrap import Interval, Ratio, ratio_intervals
-from local.keywords import score_keywords, spot_keywords
+from local.keywords import exact_where_alike, score_keywords, spot_keywords
 from local.runaway import goes_round
 
 
@@ -27,9 +27,9 @@ def score(
     `looped` the utterances whose text went round in a loop and was cut. Rates are in percent, None where there is
     nothing to divide by.
 
-    Returns `cer`, its `interval` (None with a single call, of which a bootstrap cannot tell), `sub`, `del`, `ins`,
-    `ref` (counts of units), `utterances`, `empty` (hypotheses with nothing in them) and `repeated` (those that say a
-    phrase over and over, see `local.runaway.goes_round`, as their reference does not) with their rates and, where
+    Returns `cer`, its `interval` (None with a single call, of which a bootstrap cannot tell; else with the number of `calls`),
+    `sub`, `del`, `ins`, `ref` (counts of units), `utterances`, `empty` (hypotheses with nothing in them) and `repeated` (those
+    that say a phrase over and over, see `local.runaway.goes_round`, as their reference does not) with their rates and, where
     `keywords` are given, `keywords` (see `local.keywords.score_keywords`) with their own interval.
     Raises UserError when the two sides are not the same utterances.
     """
@@ -53,9 +53,9 @@ def score(
         ratios["kwer"] = ([one.missed for one in spotted], [one.said.total() for one in spotted])
     groups = [(calls or {}).get(key, key) for key in refs]
     found = ratio_intervals(ratios, groups)
-    result["interval"] = _bounds(found["cer"])
+    result |= _bounds(found["cer"])
     if keywords is not None:
-        result["keywords"]["interval"] = _keyword_bounds(result["keywords"], _bounds(found["kwer"]))
+        result["keywords"] |= _bounds(exact_where_alike(found["kwer"], result["keywords"]["total"]))
     return result
 
 
@@ -63,17 +63,8 @@ def _repeats(ref: Sequence[str], hyp: Sequence[str]) -> bool:
     return goes_round(hyp) and not goes_round(ref)
 
 
-def _bounds(interval: Interval | None) -> list[float] | None:
-    return [interval.low, interval.high] if interval else None
-
-
-def _keyword_bounds(score: Mapping[str, Any], bounds: list[float] | None) -> list[float] | None:
-    """Where none or all were missed every draw is the same, and says nothing: there the exact bound of few keywords holds."""
-    if bounds and score["hits"] == score["total"]:
-        return [0.0, score["least"]]
-    if bounds and not score["hits"]:
-        return [100 - score["least"], 100.0]
-    return bounds
+def _bounds(interval: Interval | None) -> dict[str, Any]:
+    return {"interval": [interval.low, interval.high], "calls": interval.calls} if interval else {"interval": None}
 
 
 def _require_same_utterances(refs: Mapping[str, str], hyps: Mapping[str, str]) -> None:

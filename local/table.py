@@ -15,21 +15,19 @@ if not __package__:  # `python local/table.py`: the top folder, not local/, must
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
+from local.bootstrap import bounds_told, is_few, noted
 from local.experiment import STAGE_FOLDERS
-from local.gates import gate_lines, guard_lines
+from local.figures import points
+from local.gates import gate_lines, guard_lines, listening_of
 from local.keywords import too_few
+from local.tree import Tree, tree_of
 
 Results = dict[str, Any]  # one results.json
 Column = tuple[str, str, str]  # set, branch, measure
-
-
-def percent(rate: float | None) -> str:
-    return "n/a" if rate is None else f"{rate:.2f}"
 
 
 COLUMNS: dict[str, Column] = {
@@ -49,12 +47,12 @@ ALARMS = "{:.1f}".format
 DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in results.json, and how it is shown
     "hits": ("sets/calls_test/llm/keywords/hits", str),
     "false alarms": ("sets/calls_test/llm/keywords/false_alarms", str),
-    "CER inside keywords": ("sets/calls_test/llm/keywords/inside/cer", percent),
-    "CER outside": ("sets/calls_test/llm/keywords/outside/cer", percent),
-    "KWER, listed": ("sets/calls_test/hotwords/keywords/kwer", percent),
-    "CER, distractors": ("sets/calls_test/distractors/cer", percent),
-    "empty": ("sets/calls_test/llm/empty_rate", percent),
-    "repeated": ("sets/calls_test/llm/repeated_rate", percent),
+    "CER inside keywords": ("sets/calls_test/llm/keywords/inside/cer", points),
+    "CER outside": ("sets/calls_test/llm/keywords/outside/cer", points),
+    "KWER, listed": ("sets/calls_test/hotwords/keywords/kwer", points),
+    "CER, distractors": ("sets/calls_test/distractors/cer", points),
+    "empty": ("sets/calls_test/llm/empty_rate", points),
+    "repeated": ("sets/calls_test/llm/repeated_rate", points),
     "alarms an hour (LLM)": ("silence/llm/per_hour", ALARMS),
     "alarms an hour (CTC)": ("silence/ctc/per_hour", ALARMS),
 }
@@ -62,7 +60,8 @@ DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in r
 
 def report(exp_dir: Path) -> Iterator[str]:
     """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
-    stages = load_stages(exp_dir)
+    tree = tree_of(exp_dir.resolve() / "8k_telephone")
+    stages = scored_stages(tree)
     yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
     yield from ("", sizes(next(iter(stages.values()))), *doubts(stages), "")
     sure = {f"{title(stage)}, 95 %": cells(results, bounds) for stage, results in stages.items()}
@@ -73,7 +72,7 @@ def report(exp_dir: Path) -> Iterator[str]:
         yield from ("", "Gates, on dev:", "", *gates)
     if guard := list(guard_lines(stages)):
         yield from ("", "Guard, wideband test set:", "", *guard)
-    controls = dict(control_rows(stages, load(exp_dir / "controls" / "stage1_clean" / "results.json")))
+    controls = dict(control_rows(stages, tree.control.results))
     if controls:
         yield ""
         yield from grid("controls, %", COLUMNS, controls)
@@ -83,41 +82,30 @@ def report(exp_dir: Path) -> Iterator[str]:
         yield from grid("calls from their original files, CER %", WAYS, ways)
 
 
-def load(path: Path) -> Results | None:
-    """A results.json, or None where there is none. Raises UserError when it cannot be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}): delete it and run its stage again") from error
-
-
-def load_stages(exp_dir: Path) -> dict[str, Results]:
+def scored_stages(tree: Tree) -> dict[str, Results]:
     """The results of the scored stages in order, `baseline` and `1` to `3`.
 
     Raises UserError when there is none, or when two were scored by different normalisers and do not compare.
     """
-    home = exp_dir / "8k_telephone"
-    paths = {stage: home / folder / "results.json" for stage, folder in STAGE_FOLDERS.items()}
-    stages = {stage: results for stage, path in paths.items() if (results := load(path)) is not None}
-    if not stages:
-        raise UserError(f"no results.json under {exp_dir}: run `bash run_experiment.sh 0 3` first")
-    versions = {results["normaliser"]: paths[stage] for stage, results in stages.items()}
+    if not tree.scored:
+        raise UserError(f"no results.json under {tree.root}: run `bash run_experiment.sh 0 3` first")
+    versions = {stage.results["normaliser"]: stage.folder for stage in tree.scored.values()}
     if len(versions) > 1:
-        scored = ", ".join(f"{path} by {version}" for version, path in versions.items())
+        scored = ", ".join(f"{folder}/results.json by {version}" for version, folder in versions.items())
         raise UserError(f"scored by different normalisers: {scored}; delete the older, run its stage again")
-    return stages
+    return {name: stage.results for name, stage in tree.scored.items()}
 
 
 def rate(score: Results, measure: str) -> str:
-    return percent(score[measure])
+    return points(score[measure])
 
 
 def bounds(score: Results, _: str = "") -> str:
     """The interval of a score; of a single call, or of nothing, there is none."""
-    low, high = score.get("interval") or (None, None)
-    return "n/a" if low is None else f"[{low:.2f}, {high:.2f}]"
+    if not score.get("interval"):
+        return "n/a"
+    low, high = score["interval"]
+    return bounds_told(low, high, score.get("calls"))
 
 
 def cells(results: Results, show: Callable[[Results, str], str] = rate) -> list[str]:
@@ -157,11 +145,12 @@ def detail(results: Results, path: str, show: Callable[[Any], str]) -> str:
 
 def doubts(stages: dict[str, Results]) -> Iterator[str]:
     """What these test sets cannot show."""
-    yield from _known_speakers(list(stages.values())[-1])
+    last = list(stages.values())[-1]
+    yield from _known_speakers(last)
     limits = [gate["kwer"] for results in stages.values() if (gate := results.get("gate") or {}).get("kwer")]
-    for keywords in [results["sets"].get("calls_test", {}).get("llm", {}).get("keywords") for results in stages.values()][:1]:
-        if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
-            yield f"The calls' test set has {doubt}."
+    keywords = last["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
+    if limits and keywords and (doubt := too_few(keywords["total"], limits[-1])):
+        yield f"The calls' test set has {doubt}."
 
 
 def _known_speakers(results: Results) -> Iterator[str]:
@@ -182,6 +171,10 @@ def score_lines(results: Results) -> Iterator[str]:
     keywords = results["sets"].get("calls_test", {}).get("llm", {}).get("keywords")
     if keywords and (doubt := too_few(keywords["total"], KWER_WANTED)):
         yield f"The calls' test set has {doubt}."
+    if listening := listening_of(results["sets"].get("calls_test", {})):
+        sure = listening.low > 0 and not is_few(listening.calls)
+        heard = "it listens" if sure else "no proof that it listens"
+        yield f"With the texts of other utterances the CER on calls_test is higher by {listening}: {heard}."
     yield from _known_speakers(results)
 
 
@@ -189,8 +182,8 @@ def _score_cells(score: Results) -> list[str]:
     counts = [f"{score[name]:,}" for name in ("sub", "del", "ins")]
     said = ["-"] * 3
     if keywords := score.get("keywords"):
-        said = [percent(keywords["kwer"]), bounds(keywords), f"{keywords['hits']:,} of {keywords['total']:,}"]
-    return [percent(score["cer"]), bounds(score), *counts, percent(score["empty_rate"]), percent(score["repeated_rate"]), *said]
+        said = [points(keywords["kwer"]), bounds(keywords), f"{keywords['hits']:,} of {keywords['total']:,}"]
+    return [points(score["cer"]), bounds(score), *counts, points(score["empty_rate"]), points(score["repeated_rate"]), *said]
 
 
 def title(stage: str) -> str:
@@ -212,14 +205,15 @@ def sizes(results: Results) -> str:
     parts = []
     for name, words in SET_TITLES.items():
         if score := results["sets"].get(name, {}).get("llm"):
-            part = f"{words} {score['utterances']:,} utterances, {score['ref']:,} characters"
+            calls = f" of {score['calls']:,} calls" if "calls" in score else ""
+            part = f"{words} {score['utterances']:,} utterances{calls}, {score['ref']:,} characters"
             if name == "calls_test" and score.get("keywords"):
                 part += f", {score['keywords']['total']:,} keywords"
             parts.append(part)
     return "Scored on: " + "; ".join(parts) + "."
 
 
-def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[tuple[str, list[str]]]:
+def control_rows(stages: dict[str, Results], clean: Results) -> Iterator[tuple[str, list[str]]]:
     """What the gains are to be held against, under the same columns.
 
     Another utterance's audio should be far worse than its own (else the model does not listen), stage 1's
@@ -236,7 +230,7 @@ def control_rows(stages: dict[str, Results], clean: Results | None) -> Iterator[
         yield "stage 1, clean audio", cells(clean)
     last = list(stages.values())[-1]
     if "blind_kwer" in last:
-        guess = percent(last["blind_kwer"])
+        guess = points(last["blind_kwer"])
         yield "keywords guessed blind", [guess if of == "kwer" else "-" for *_, of in COLUMNS.values()]
 
 
@@ -249,9 +243,8 @@ def way_rows(stage: str, ways: Results | None) -> Iterator[tuple[str, list[str]]
         return
     for branch in filter(ways.__contains__, ("llm", "ctc")):
         score = ways[branch]
-        low, high = score.get("interval", (None, None))
-        numbers = [percent(score.get(name)) for name in ("cer", "cer_originals", "difference")]
-        interval = f"{percent(low)} to {percent(high)}"
+        numbers = [points(score.get(name)) for name in ("cer", "cer_originals", "difference")]
+        interval = bounds(score | {"calls": ways["calls"]})
         yield f"{title(stage)}, {branch.upper()}", [*numbers, interval, f"{ways['utterances']:,} of {ways['of']:,}"]
 
 
@@ -259,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Print the final table of an experiment.")
     parser.add_argument("exp_dir", type=Path, help="folder of 8k_telephone/, such as exp_output/exp")
-    print("\n".join(report(parser.parse_args(argv).exp_dir)))
+    print("\n".join(noted(report(parser.parse_args(argv).exp_dir))))
     return 0
 
 

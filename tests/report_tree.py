@@ -80,6 +80,7 @@ def make_results(cer: float, old: bool) -> dict[str, Any]:
     calls |= {"hotwords": score(cer - 1, True, old), "distractors": score(cer + 2, True, old)}
     calls["buckets"] = {"duration": parts, "speaker": parts * 5}
     alarms = {"alarms": 3, "characters": 9, "per_hour": 12.5}
+    calls["listening"] = sets["calls_dev"]["listening"] = {"difference": 9.0, "interval": [-0.5, 18.0], "calls": 4}
     results["known_speakers"] = {HOSTILE: ["a", "b"]}
     return results | {"silence": {"hours": 0.24, "utterances": 60, "llm": alarms, "ctc": alarms}}
 

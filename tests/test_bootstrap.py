@@ -13,6 +13,7 @@ from data.errors import UserError
 from local.alignment import EditCounts, count_edits
 from local.bootstrap import Interval, difference_interval, ratio_intervals
 from local.compare import main
+from local.scoring import score
 
 
 def spoken(count: int, errors: float, seed: int) -> tuple[list[str], list[str]]:
@@ -107,8 +108,16 @@ def test_the_command_says_both_rates_and_the_difference(tmp_path, capsys):
     before = decoded(tmp_path / "b", {"a1": "一二三", "a2": "一二三", "b1": "一二三"})
     assert main([after, before]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("calls_test CER (LLM), %: 8.33 [0.00, 12.50] against 25.00 [25.00, 25.00], difference -16.67")
-    assert lines[1].endswith("difference 0.00 [0.00, 0.00]") and lines[2].startswith("3 utterances of 2 calls")
+    rates = "8.33 [0.00, 12.50] of 2 calls against 25.00 [25.00, 25.00] of 2 calls, difference -16.67"
+    assert lines[0].startswith(f"calls_test CER (LLM), %: {rates}")
+    assert lines[1].endswith("difference 0.00 [0.00, 0.00] of 2 calls") and lines[2].startswith("3 utterances of 2 calls")
+    assert "fewer than 10 calls" in lines[3] and len(lines) == 4
+
+
+def test_intervals_of_ten_calls_are_not_marked(tmp_path, capsys):
+    texts = {f"{name}1": "一二三" for name in "abcdefghij"}
+    assert main([decoded(tmp_path / name, texts) for name in ("a", "b")]) == 0
+    assert "of 10 calls, difference" not in (out := capsys.readouterr().out) and "fewer than" not in out
 
 
 def test_the_command_compares_keywords_where_they_were_scored(tmp_path, capsys):
@@ -122,8 +131,32 @@ def test_the_command_compares_keywords_where_they_were_scored(tmp_path, capsys):
     assert [line.split(",")[0] for line in lines[:4]] == [
         "calls_test CER (LLM)", "calls_test KWER (LLM)", "calls_test CER (CTC)", "calls_test KWER (CTC)"
     ]  # fmt: skip
-    rates = "16.67 [0.00, 25.00] against 66.67 [50.00, 75.00]"  # of six keywords, of four in the call b
-    assert lines[1].startswith(f"calls_test KWER (LLM), %: {rates}, difference -50.00 [-50.00, -50.00]")
+    rates = "16.67 [0.00, 25.00] of 2 calls against 66.67 [50.00, 75.00] of 2 calls"  # of six keywords, of four in the call b
+    assert lines[1].startswith(f"calls_test KWER (LLM), %: {rates}, difference -50.00 [-89.")
+    assert lines[3].endswith("0.00 [0.00, 39.30] of 2 calls, difference 0.00 [-39.30, 39.30] of 2 calls"), "1 - 0.05 ** (1 / 6)"
+
+
+def test_where_all_keywords_were_missed_the_command_has_the_bounds_of_results_json(tmp_path, capsys):
+    texts = {f"{name}1": "三四" for name in "abcdefghij"}
+    folders = [decoded(tmp_path / "a", texts), decoded(tmp_path / "b", texts | {"a1": "一二三四"})]
+    refs, hyps = dict.fromkeys(texts, "一二三四"), [texts, texts | {"a1": "一二三四"}]
+    found = [score(refs, side, ["一二"])["keywords"] for side in hyps]
+    results = json.dumps({"sets": {"calls_test": {"llm": {"keywords": found[0]}}}})
+    (tmp_path / "a/results.json").write_text(results, encoding="utf-8")
+    assert main(folders) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "KWER (LLM)" in line)
+    rates = [f"{one['kwer']:.2f} [{one['interval'][0]:.2f}, {one['interval'][1]:.2f}]" for one in found]
+    assert rates[0] == "100.00 [74.11, 100.00]" and " against ".join(rates) in line  # 1 - 0.05 ** (1 / 10)
+
+
+def test_a_call_that_several_runs_have_heard_is_drawn_as_one(tmp_path, capsys):
+    texts = {f"{name}1": "一二三" if name < "f" else "一二三四" for name in "abcdefghijkl"}
+    sides = {"here": texts, "there": dict.fromkeys(texts, "一")}
+    pairs = [[decoded(tmp_path / seed / side, hyps) for side, hyps in sides.items()] for seed in ("1", "2", "3")]
+    assert main(pairs[0]) == main([folder for pair in pairs for folder in pair]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == lines[3], "three runs that err alike are no surer than one of them"
+    assert lines[5].startswith("36 utterances of 12 calls")
 
 
 def test_a_result_without_ctc_branch_is_compared_by_its_llm(tmp_path, capsys):
@@ -141,3 +174,6 @@ def test_only_the_same_utterances_are_compared(tmp_path, hyps, message):
         main([after, before])
     with pytest.raises(UserError, match="no such file"):
         main([after, str(tmp_path / "nowhere")])
+    (tmp_path / "a/results.json").write_text('{"sets":', encoding="utf-8")
+    with pytest.raises(UserError, match=r"results\.json: is not JSON"):
+        main([after, after])

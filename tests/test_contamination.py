@@ -11,7 +11,7 @@ import pytest
 from data.audio import write_wav
 from data.errors import UserError
 from data.manifest import row, write_rows
-from local.contamination import check, shared
+from local.contamination import LIST, check, shared
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def trained(room: Path, *rows: dict) -> list[Path]:
 def test_sets_that_are_apart_pass(room):
     train = trained(room, spoken(room, "a", speaker="x", call="1"), spoken(room, "b"))
     sets = {"calls_test": [spoken(room, "c", speaker="y", call="2"), spoken(room, "d")]}
-    assert shared(sets, train) == {} and check(sets, train, False) == {}
-    assert check(sets, [], False) == {}
+    assert shared(sets, train) == {} and check(sets, train, False, room) == {}
+    assert check(sets, [], False, room) == {}
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,20 @@ def test_calls_and_recordings_stop_it_with_the_list(room, capsys, there, here, k
     assert list(shared(sets, train)["calls_test"]) == kinds
     for known in (False, True):
         with pytest.raises(UserError, match=rf"1 {kinds[0]} of calls_test.* are in train too.*take them out of train") as caught:
-            check(sets, train, known)
+            check(sets, train, known, room)
         assert "\n" not in str(caught.value)
-    assert f"calls_test: {kinds[0]} that are in train too:" in capsys.readouterr().out
+        assert str(room / LIST) in str(caught.value)
+    assert f"calls_test\t{kinds[0]}\t" in capsys.readouterr().out
+
+
+def test_of_a_long_list_ten_lines_are_printed_and_all_written(room, capsys):
+    rows = [spoken(room, "a", call=f"call{number:02}") for number in range(25)]
+    with pytest.raises(UserError, match=r"^25 calls of calls_test, 1 recordings of calls_test, 1 sounds of calls_test are in"):
+        check({"calls_test": rows}, trained(room, *rows), False, room)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 11 and printed[-1] == "… and 17 more"
+    listed = (room / LIST).read_text(encoding="utf-8").splitlines()
+    assert len(listed) == 27 and listed[:10] == printed[:10] and listed[24] == "calls_test\tcalls\tcall24"
 
 
 def test_another_part_of_a_recording_is_another_utterance(room):
@@ -78,8 +89,8 @@ def test_known_speakers_are_carried_on_but_nothing_else_is(room):
     train = trained(room, spoken(room, "a", speaker="agent"), spoken(room, "b", call="1"))
     sets = {"calls_test": [spoken(room, "c", speaker="agent")], "guard": [spoken(room, "d", speaker="z")]}
     with pytest.raises(UserError, match=r"1 speakers of calls_test are in train too.*KNOWN_SPEAKERS=1 \(--known_speakers\)"):
-        check(sets, train, False)
-    assert check(sets, train, True) == {"calls_test": ["agent"]}
+        check(sets, train, False, room)
+    assert check(sets, train, True, room) == {"calls_test": ["agent"]}
     sets["guard"][0]["call"] = "1"
     with pytest.raises(UserError, match=r"^1 calls of guard are in train too"):
-        check(sets, train, True)
+        check(sets, train, True, room)

@@ -14,6 +14,7 @@ from funasr.models.fun_asr_nano.model import FunASRNano
 from released_form import llm_logits, stock_model, write_released
 
 from data.errors import UserError
+from data.manifest import write_rows
 from data.prompt import audio_path
 from local.batches import Featuriser, Utterances, collate
 from local.export import export, for_service, gain, main
@@ -186,6 +187,16 @@ def test_what_it_gained_on_the_calls_is_said(after, verdict, tmp_path):
         (tmp_path / name / "results.json").write_text(results, encoding="utf-8")
     [line] = gain(Facts(tmp_path / "stage3_lora"))
     assert line.removesuffix(" was made from") == f"calls CER (LLM): 97.26 % before any stage, {after:.2f} % {verdict}"
+
+
+def test_a_gain_that_chance_can_make_is_said_to_be_one(tmp_path):
+    for name, cer, text in (("baseline", 26.0, "一二三"), ("stage3_lora", 25.0, "一二三四")):
+        lines = [{"key": str(n), "ref": "一二三四", "llm": text if n == 0 else "一二三"} for n in range(12)]
+        write_rows(tmp_path / name / "decode" / "calls_test.jsonl", lines)
+        results = json.dumps({"sets": {"calls_test": {"llm": {"cer": cer}}}})
+        (tmp_path / name / "results.json").write_text(results, encoding="utf-8")
+    [line] = gain(Facts(tmp_path / "stage3_lora"))
+    assert "25.00 % now: chance alone could do that, the difference is -2.08 [" in line
 
 
 def test_a_folder_that_is_there_is_left_alone(released, stage, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from data.errors import UserError
+from data.manifest import write_rows
 from local.facts import Facts
 from local.model_card import write_card
 
@@ -95,19 +96,73 @@ def test_scores_before_and_after_with_intervals_where_there_are_some(stage, base
     assert "worse than the model it was made from" not in rest
 
 
-def test_what_became_worse_is_said(stage, base):
+def test_scores_of_another_normaliser_do_not_stand_beside(stage, base):
+    write(stage.parent / "baseline" / "results.json", results(score(30.0), 13.12) | {"normaliser": "older/0"})
+    write(stage / "results.json", results(score(34.97), 12.0))
+    _, rest = card(stage, base)
+    assert "34.97" in rest and "30.00" not in rest and "worse than" not in rest
+
+
+def said(folder: Path, name: str, hyps: list[str]) -> None:
+    lines = [{"key": str(n), "ref": "一二三四", "llm": hyp} for n, hyp in enumerate(hyps)]
+    write_rows(folder / "decode" / f"{name}.jsonl", lines)
+
+
+def test_what_became_worse_is_said_and_what_chance_can_do_is_told_apart(stage, base):
+    before, after = ["一二三四"] * 20, ["一二"] * 20
+    for name, hyps in (("guard", after), ("calls_test", [*before[:18], "一二三", "一"])):
+        said(stage.parent / "baseline", name, before if name == "guard" else [*before[:18], "一", "一二三四"])
+        said(stage, name, hyps)
     write(stage.parent / "baseline" / "results.json", results(score(30.0), 13.12))
     silence = {"hours": 1.0, "utterances": 9, "llm": {"alarms": 3, "characters": 5, "per_hour": 3.0}}
     write(stage / "results.json", results(score(34.97), 88.84, silence=silence))
     _, rest = card(stage, base)
-    assert "On general wideband speech it is worse than the model it was made from: CER 88.84 % against 13.12 %." in rest
-    assert "On the calls it is worse" in rest and "without speech it writes 3.0 texts" in rest
+    rates = "CER 88.84 % against 13.12 %, difference 50.00 [50.00, 50.00]."
+    assert f"On general wideband speech it is worse than the model it was made from: {rates}" in rest
+    assert "On the calls it may be worse than the model it was made from: CER 34.97 % against 30.00 %, difference 1.25 [-" in rest
+    assert "without speech it writes 3.0 texts" in rest
+
+
+def test_without_texts_to_compare_worse_is_not_claimed(stage, base):
+    write(stage.parent / "baseline" / "results.json", results(score(30.0), 13.12))
+    write(stage / "results.json", results(score(34.97), 12.0))
+    _, rest = card(stage, base)
+    assert "On the calls it may be worse than the model it was made from: CER 34.97 % against 30.00 %.\n" in rest
+
+
+def measured(root: Path) -> None:
+    """Stage 0's figures: of calls up to 9.5 s, of simulated speech up to 40 s."""
+    one = {"utterances": 12172, "hours": 49.876, "characters": 700000}
+    longest = {"real_8k_telephone/train": 9.5, "real_8k_telephone/test": 50.0, "simulated_8k_telephone/train": 40.0}
+    files = {f"/where/ever/{name}.jsonl": one | {"measures": {"duration": {"max": most}}} for name, most in longest.items()}
+    write(root / "data/report.json", {"files": files})
+
+
+def trained_before(stage: Path, longest: int) -> None:
+    """Stage 1, which left out what was longer (in frames of 60 ms)."""
+    folder = stage.with_name("stage1_encoder")
+    write(folder / "summary.json", {"chosen": "epoch 1", "groups": GROUPS})
+    (folder / "config.yaml").write_text(yaml.safe_dump({"dataset_conf": {"max_source_length": longest}}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("init", "replay", "simulated", "longest"), [
+    ("trained", 0.0, True, "36"), ("released", 0.0, False, "9.5"), ("released", 0.5, True, "30"),
+])  # fmt: skip
+def test_only_what_was_trained_on_is_listed(stage, base, tmp_path, init, replay, simulated, longest):
+    """With INIT=released the folder of an earlier stage 1 may still be there."""
+    measured(tmp_path / "out")
+    trained_before(stage, 600)
+    settings = SETTINGS | {"dataset_conf": {"max_source_length": 500, "replay_share": replay}}
+    (stage / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    write(tmp_path / "out/data/.stage.json", {"work": {"INIT": init}})
+    _, rest = card(stage, base)
+    assert "| calls " in rest and ("| general speech over a simulated telephone" in rest) == simulated
+    assert f"Nothing longer than {longest} s was trained on." in rest
 
 
 def test_data_are_what_stage_0_measured(stage, base, tmp_path):
-    one = {"utterances": 12172, "hours": 49.876, "characters": 700000}
-    names = ("real_8k_telephone/train", "real_8k_telephone/test", "simulated_8k_telephone/train")
-    write(tmp_path / "out/data/report.json", {"files": {f"/where/ever/{name}.jsonl": one for name in names}})
+    measured(tmp_path / "out")
+    trained_before(stage, 600)
     legs = {f"telephone_channel.yaml profiles.{name}.legs": value for name, value in (("default", "[mu-law]"), ("gsm", "[gsm]"))}
     work = {"CHANNEL_PROFILE": "default", "PROMPT": "语音转写，不进行文本规整：", **legs}
     write(tmp_path / "out/data/.stage.json", {"work": work})

@@ -127,7 +127,7 @@ def test_the_difference_is_paired_and_pooled():
     assert low < found["llm"]["difference"] < high
     assert found["ctc"] == {"cer": 0.0, "cer_originals": 0.0, "difference": 0.0, "interval": [0.0, 0.0]}
     assert originals.ways_told("stage calls_test", found).endswith(
-        "0.00 % against 0.00 %, difference 0.00 [0.00, 0.00] (CTC), 3 of 4 utterances, 3 calls"
+        "0.00 % against 0.00 %, difference 0.00 [0.00, 0.00] of 3 calls (CTC), 3 of 4 utterances, 3 calls"
     )
 
 

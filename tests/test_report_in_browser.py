@@ -11,7 +11,7 @@ from browser import browse, examine, needs_chromium
 from report_tree import make_tree
 
 from local.report import page as report
-from local.report.load import load
+from local.tree import load
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_whole_result() -> None:
     result = score({"a": "退款", "b": "你好"}, {"b": "。", "a": "退款了"}, ["退款"])
     keywords = result.pop("keywords")
     assert result == {
-        "cer": 75.0, "interval": [50.0, 100.0], "sub": 0, "del": 2, "ins": 1, "ref": 4, "utterances": 2,
+        "cer": 75.0, "interval": [50.0, 100.0], "calls": 2, "sub": 0, "del": 2, "ins": 1, "ref": 4, "utterances": 2,
         "empty": 1, "empty_rate": 50.0, "repeated": 0, "repeated_rate": 0.0,
     }  # fmt: skip
     assert (keywords["kwer"], keywords["total"]) == (0.0, 1)
@@ -129,6 +129,14 @@ def test_no_miss_among_few_keywords_is_no_certainty(hyp: str, bounds: tuple[int,
     refs = {f"u{n}": "退款" for n in range(59)}
     low, high = score(refs, dict.fromkeys(refs, hyp), ["退款"])["keywords"]["interval"]
     assert (low, high) == pytest.approx(bounds, abs=0.05)
+
+
+def test_keywords_of_one_call_have_no_interval_however_many_calls_there_are() -> None:
+    refs = {"a": "退款", "b": "退款", "c": "你好", "d": "你好"}
+    hyps = refs | {"b": "退"}
+    keywords = score(refs, hyps, ["退款"], {"a": "1", "b": "1", "c": "2", "d": "3"})["keywords"]
+    assert keywords["kwer"] == 50 and keywords["interval"] is None and "calls" not in keywords
+    assert score(refs, hyps, ["退款"])["keywords"]["calls"] == 2
 
 
 def test_repetitions_are_counted_where_nobody_repeated() -> None:

@@ -89,8 +89,8 @@ def test_both_ways_of_the_calls_stand_side_by_side(exp_dir: Path) -> None:
     save(exp_dir / "8k_telephone/stage3_lora", STAGES["8k_telephone/stage3_lora"] | {"originals": ways})
     printed = rows(exp_dir)
     assert printed["calls from their original files, CER %"] == list(table.WAYS)
-    assert printed["stage 3, LLM"] == ["6.00", "6.25", "0.25", "-0.50 to 1.00", "200 of 9,001"]
-    assert printed["stage 3, CTC"] == ["n/a", "n/a", "n/a", "n/a to n/a", "200 of 9,001"]
+    assert printed["stage 3, LLM"] == ["6.00", "6.25", "0.25", "[-0.50, 1.00]", "200 of 9,001"]
+    assert printed["stage 3, CTC"] == ["n/a", "n/a", "n/a", "n/a", "200 of 9,001"]
 
 
 def test_columns_are_even(exp_dir: Path) -> None:
@@ -131,6 +131,29 @@ def test_few_keywords_are_said_beside_the_gate(total: int, verdict: str) -> None
     keywords = {"kwer": 0.0, "total": total}
     stage = {"gate": {"kwer": 5.0}, "sets": {"calls_dev": {"llm": {"cer": 1.0, "keywords": keywords}}}}
     assert verdict in next(gate_lines("3", stage))
+
+
+@pytest.mark.parametrize(
+    ("listening", "verdict"),
+    [
+        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "is higher by 9.00 [0.01, 18.00], wanted above 0: met"),
+        ({"difference": 9.0, "interval": [0.0, 18.0], "calls": 4}, "by 9.00 [0.00, 18.00] of 4 calls, wanted above 0: MISSED"),
+        ({"difference": None, "interval": None}, "is higher by n/a, wanted above 0: not measured"),
+    ],
+)
+def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
+    stage = {"gate": {"cer": None}, "sets": {"calls_dev": {"llm": score(90.0), "listening": listening}}}
+    for number in ("1", "2", "3"):
+        [line] = gate_lines(number, stage)
+        assert verdict in line and ("MISSED" not in line or "train" in line.partition("Try: ")[2])
+    assert not list(gate_lines("baseline", {"sets": stage["sets"]})), "nothing was trained there"
+
+
+@pytest.mark.parametrize(("low", "calls", "verdict"), [(0.1, 10, ": it listens."), (0.1, 9, "no proof"), (0.0, 10, "no proof")])
+def test_one_model_is_said_to_listen_where_that_is_proven(low: float, calls: int, verdict: str) -> None:
+    listening = {"difference": 9.0, "interval": [low, 18.0], "calls": calls}
+    [line] = table.score_lines({"sets": {"calls_test": {"listening": listening}}})
+    assert f"higher by 9.00 [{low:.2f}, 18.00]" in line and verdict in line
 
 
 def test_few_keywords_of_the_test_set_are_said_below_the_table(exp_dir: Path) -> None:
@@ -180,6 +203,17 @@ def test_intervals_and_details_stand_in_tables_of_their_own(exp_dir: Path) -> No
     assert printed["stage 3, in detail"] == ["150", "2", "3.00", "7.12", "1.25", "11.00", "0.50", "0.00", "30.0"]
     assert printed["baseline, in detail"] == ["-", "-", "-", "-", "20.00", "85.00", "-", "-", "-"]
     assert "2 speakers of calls_test are in train too (KNOWN_SPEAKERS=1)." in list(table.report(exp_dir))
+
+
+def test_an_interval_of_few_calls_is_marked_and_the_mark_explained(exp_dir: Path) -> None:
+    last = copy.deepcopy(STAGES["8k_telephone/stage3_lora"])
+    last["sets"]["calls_test"]["llm"] |= {"interval": [5.1, 7.0], "calls": 9}
+    last["sets"]["calls_test"]["ctc"] |= {"interval": [5.1, 7.0], "calls": 10}
+    save(exp_dir / "8k_telephone/stage3_lora", last)
+    assert rows(exp_dir)["stage 3, 95 %"][:2] == ["[5.10, 7.00] of 9 calls", "[5.10, 7.00]"]
+    command = [sys.executable, str(TOP / "local" / "table.py"), str(exp_dir)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "a bootstrap over fewer than 10 calls" in done.stdout.splitlines()[-1]
 
 
 def test_stages_and_sets_that_were_not_scored_are_dashes(exp_dir: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from data.errors import run
 from local.experiment import shown_path
-from local.report.load import load
 from local.report.page import write_page
+from local.tree import load
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from data.page_parts import count, table, words
-from local.report.load import CALLS, TELEPHONE, Fields, Stage, Tree
+from local.figures import points
 from local.report.words import WORDS, note, tr
+from local.tree import CALLS, TELEPHONE, Fields, Stage, Tree
 
 MOST_BUCKETS = 12  # of a kind on the page
 
@@ -44,8 +45,7 @@ def _listed(parts: list[Fields], earlier: list[Fields]) -> str:
 
 def _bucket(part: Fields, before: Fields | None, most: float) -> list[str]:
     bars = [_bar((before or {}).get("llm"), most, "pale"), _bar(part.get("llm"), most, "")]
-    rate = part.get("llm")
-    return [bucket_name(part["name"]), "".join(bars), "n/a" if rate is None else f"{rate:.1f}", count(part["utterances"])]
+    return [bucket_name(part["name"]), "".join(bars), points(part.get("llm"), 1), count(part["utterances"])]
 
 
 def bucket_name(name: str) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from data.histogram_svg import figure, round_figures
 from data.page_parts import count, words
-from local.report.load import Stage, Tree
 from local.report.words import note, tr
+from local.tree import Stage, Tree
 
 WIDTH, HEIGHT = 320, 190
 LEFT, RIGHT, TOP, BOTTOM = 40, 10, 12, 40  # around the curves

@@ -10,9 +10,9 @@ from functools import cached_property
 from data.page_parts import count, words
 from data.text import scored_units
 from local.alignment import align
-from local.report.load import CALLS, Fields, Tree
 from local.report.sounds import LONGEST, paths_of, telephone_sound
 from local.report.words import note, tr
+from local.tree import CALLS, Fields, Tree
 
 MOST_PAIRS = 30  # of each kind of error
 MOST_WORST = 50

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from data.page_parts import count, table, words
-from local.report.load import Fields, Stage, Tree
+from local.figures import points
 from local.report.scores import keywords_of
 from local.report.words import note, tr
+from local.tree import Fields, Stage, Tree
 
 
 def keywords(tree: Tree) -> str:
@@ -44,4 +45,4 @@ def _keyword(row: Fields, before: dict[str, Fields], listed: dict[str, Fields], 
 
 def _percent(row: Fields | None) -> str:
     rate = row.get("kwer") if row else None
-    return "–" if rate is None else f"{rate:.1f}"
+    return "–" if rate is None else points(rate, 1)

@@ -9,8 +9,8 @@ from pathlib import Path
 from data import report_page
 from data.files import write_text
 from local.report import bucket_bars, curves, errors, keyword_table, scores, setup, sounds, verdict
-from local.report.load import Tree
 from local.report.words import WORDS, both, tr
+from local.tree import Tree
 
 ROOM = Path(__file__).parent
 PAGE = """<!DOCTYPE html>

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 from data.page_parts import count, words
-from data.text import scored_units
-from local.bootstrap import Interval, difference_interval
-from local.compare import call_of, edits_of
-from local.report.load import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree
+from local.bootstrap import FEW, is_few
+from local.figures import points
+from local.gates import listening_of
 from local.report.words import WORDS, both, note, tr
+from local.tree import CALLS, GUARD, TELEPHONE, Fields, Stage, Tree, difference
 
 NOTHING = "–"  # where there is nothing to measure
+FEW_LOOK = "few warn"  # of the mark at an interval
 Cell = str | None  # HTML; None where it was not measured
 
 
@@ -35,7 +36,8 @@ def comparison(tree: Tree) -> str:
     missing: dict[str, list[str]] = {}
     body = "".join(_group(name, rows, stages, missing) for name, rows in groups(tree).items())
     shown = f"<div class='wide'><table class='scores'><thead><tr>{head}</tr></thead>{body}</table></div>"
-    return f"{note('scores explained')}{_size(tree)}{shown}{_missing(missing)}"
+    few = note("few explained", few=FEW) if FEW_LOOK in body else ""
+    return f"{note('scores explained')}{_size(tree)}{shown}{few}{_missing(missing)}"
 
 
 def _missing(missing: dict[str, list[str]]) -> str:
@@ -100,6 +102,7 @@ def groups(tree: Tree) -> dict[str, list[Row]]:
         "group silence": [_silence(branch) for branch in ("llm", "ctc")],
         "group controls": [
             _cer("other audio", CALLS, "other_audio"),
+            Row("listening", _listening),
             Row("clean audio", _clean(tree)),
             Row("blind", lambda stage: _rate(stage.results, "blind_kwer")),
             Row("originals", _originals),
@@ -139,6 +142,11 @@ def _cut(stage: Stage) -> Cell:
     return count(sum(cuts.values())) if cuts else None
 
 
+def _listening(stage: Stage) -> Cell:
+    found = listening_of(stage.results["sets"].get(CALLS, {}))
+    return points(found.value) + _interval(found.low, found.high, found.calls) if found else None
+
+
 def _originals(stage: Stage) -> Cell:
     return _rate((stage.results.get("originals") or {}).get("llm") or {}, "cer_originals")
 
@@ -153,42 +161,26 @@ def _difference(tree: Tree, branch: str) -> Callable[[Stage], Cell]:
     def cell(stage: Stage) -> Cell:
         if stage is tree.baseline:
             return NOTHING
-        found = difference(tree.baseline, stage, branch)
-        return f"{signed(found.value)}{_interval([found.low, found.high])}" if found else None
+        found = difference(tree.baseline, stage, CALLS, branch)
+        return f"{signed(found.value)}{_interval(found.low, found.high, found.calls)}" if found else None
 
     return cell
-
-
-@cache
-def difference(baseline: Stage | None, stage: Stage | None, branch: str) -> Interval | None:
-    """Of the CER on the test calls to the baseline's on the same utterances, drawn by call; None where they do not compare."""
-    now, before = (one.decoded(CALLS) if one else {} for one in (stage, baseline))
-    if not _comparable(now, before, branch):
-        return None
-    here, there = ([edits_of(lines[key], branch) for key in now] for lines in (now, before))
-    return difference_interval(here, there, [call_of(line) for line in now.values()])
-
-
-def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) -> bool:
-    """Whether both have texts of this branch (a model may have no CTC) for the same utterances, and something was said."""
-    alike = now.keys() == before.keys() and all(line["ref"] == before[key]["ref"] for key, line in now.items())
-    known = all(branch in line for lines in (now, before) for line in lines.values())
-    return alike and known and any(scored_units(line["ref"]) for line in now.values())
 
 
 def _rate(fields: Fields, name: str) -> Cell:
     """A rate with the interval that stands beside it; `n/a` where there was nothing to divide by."""
     if name not in fields:
         return None
-    rate, interval = fields[name], fields.get("interval") if name in ("cer", "kwer") else None
-    return "n/a" if rate is None else f"{rate:.2f}{_interval(interval)}"
+    if name not in ("cer", "kwer") or not fields.get("interval"):
+        return points(fields[name])
+    low, high = fields["interval"]
+    return points(fields[name]) + _interval(low, high, fields.get("calls"))
 
 
-def _interval(bounds: Sequence[float] | None) -> str:
-    if not bounds:
-        return ""
-    low, high = (f"{bound:.2f}".replace("-", "−") for bound in bounds)
-    return f"<small>{low} … {high}</small>"
+def _interval(low: float, high: float, calls: int | None) -> str:
+    """With the number of calls that it was drawn from, where they are few."""
+    bounds = f"{points(low)} … {points(high)}".replace("-", "−")
+    return f"<small>{bounds}{' ' + tr('few calls', look=FEW_LOOK, calls=calls) if is_few(calls) else ''}</small>"
 
 
 def _count(fields: Fields, name: str) -> Cell:

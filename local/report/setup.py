@@ -9,8 +9,8 @@ from pathlib import Path
 from data.page_parts import count, hours, table, words
 from local.figures import clock
 from local.fingerprint import Table
-from local.report.load import Fields, Stage, Tree
 from local.report.words import note, tr
+from local.tree import Fields, Stage, Tree
 
 AMOUNTS = ("utterances", "hours", "speakers", "calls", "characters")
 SPLITS = ("train", "dev", "test")

@@ -11,8 +11,8 @@ from data.page_parts import sound, words
 from data.prompt import audio_path, target
 from data.storage import mu_law_wav
 from data.telephone_channel import NARROW
-from local.report.load import Fields, Tree, found_file
 from local.report.words import note, tr
+from local.tree import Fields, Tree, found_file
 
 LONGEST = 12.0  # seconds of an utterance that is only listened to
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from data.page_parts import words
+from local.bootstrap import is_few
 from local.experiment import STAGE_FILES
+from local.figures import points
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
-from local.report.load import CALLS, GUARD, Stage, Tree
-from local.report.scores import difference
+from local.keywords import least_shown
 from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
+from local.tree import CALLS, GUARD, Stage, Tree, difference
 
+_short = partial(points, digits=1)
 GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
 
 
@@ -28,21 +32,22 @@ def _sentence(tree: Tree) -> str:
     if before is None:
         if after is None:
             return tr("nothing scored", "p", "verdict")
-        return tr("no baseline", "p", "verdict", after=one_digit(after))
+        return tr("no baseline", "p", "verdict", after=_short(after))
     if tree.last is tree.baseline or after is None:
-        return tr("only baseline", "p", "verdict", before=one_digit(before))
-    found = difference(tree.baseline, tree.last, "llm")
-    key = "no gain" if after >= before else "unsure" if found and found.high >= 0 else "gain"
+        return tr("only baseline", "p", "verdict", before=_short(before))
+    found = difference(tree.baseline, tree.last, CALLS, "llm")
+    sure = found is not None and found.high < 0 and not is_few(found.calls)
+    key = "no gain" if after >= before else "gain" if sure else "unsure"
     look = {"gain": "verdict good", "unsure": "verdict warn", "no gain": "verdict bad"}[key]
-    bounds = note("interval", low=one_digit(-found.high), high=one_digit(-found.low)) if found and key == "gain" else ""
-    return tr(key, "p", look, before=one_digit(before), after=one_digit(after)) + bounds + _price(tree)
+    bounds = note("interval", low=_short(-found.high), high=_short(-found.low)) if found and key == "gain" else ""
+    return tr(key, "p", look, before=_short(before), after=_short(after)) + bounds + _price(tree)
 
 
 def _price(tree: Tree) -> str:
     """Said at once, where the wideband speech has paid for it."""
     for verdict in _guards(tree):
         if tree.last and verdict.stage == tree.last.name and not verdict.met:
-            return tr("price", "p", "verdict bad", before=one_digit(verdict.before), after=one_digit(verdict.found))
+            return tr("price", "p", "verdict bad", before=_short(verdict.before), after=_short(verdict.found))
     return ""
 
 
@@ -58,9 +63,9 @@ def _figures(tree: Tree) -> str:
         after = rate(tree.last, name, branch, measure)
         before = rate(tree.baseline, name, branch, measure)
         if after is not None:
-            earlier = tr("before", rate=one_digit(before)) if before is not None and tree.last is not tree.baseline else ""
+            earlier = tr("before", rate=_short(before)) if before is not None and tree.last is not tree.baseline else ""
             label = f"{tr(key)}<small>{tr(group)}</small>"
-            parts.append(f"<div><dt>{label}</dt><dd>{one_digit(after)}<i>%</i><small>{earlier}</small></dd></div>")
+            parts.append(f"<div><dt>{label}</dt><dd>{_short(after)}<i>%</i><small>{earlier}</small></dd></div>")
     return f"<dl class='figures'>{''.join(parts)}</dl>" if parts else ""
 
 
@@ -68,10 +73,6 @@ def rate(stage: Stage | None, name: str, branch: str, measure: str) -> float | N
     """CER, or KWER, of a set; None where it was not measured."""
     score = stage.score(name, branch) if stage else {}
     return (score.get("keywords") or {}).get("kwer") if measure == "kwer" else score.get(measure)
-
-
-def one_digit(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.1f}"
 
 
 # --- gates and guard -------------------------------------------------------------------------------------
@@ -105,7 +106,11 @@ def _said(verdict: Verdict) -> str:
         change = f"{100 * verdict.change:+.1f}".replace("-", "−")
         falls = {"before": f"{verdict.before:.3f}", "found": f"{verdict.found:.3f}", "change": change}
         return tr("gate loss", name=verdict.name, wanted=f"{100 * verdict.wanted:g}", **falls)
-    return tr("gate rate", measure=verdict.measure.upper(), found=f"{verdict.found:.2f}", wanted=f"{verdict.wanted:g}")
+    if found := verdict.interval:
+        more, low, high = (points(value).replace("-", "−") for value in (found.value, found.low, found.high))
+        few = " " + tr("few calls", look="warn", calls=found.calls) if is_few(found.calls) else ""
+        return tr("gate listening", found=more, low=low, high=high) + few
+    return tr("gate rate", measure=verdict.measure.upper(), found=points(verdict.found), wanted=f"{verdict.wanted:g}")
 
 
 def _file(stage: str) -> str:
@@ -130,19 +135,22 @@ def _guards(tree: Tree) -> Iterator[Verdict]:
 def _guard(tree: Tree) -> Iterator[str]:
     """Each stage's wideband CER against the bound that the baseline sets."""
     for verdict in _guards(tree):
-        said = tr("guard kept" if verdict.met else "guard lost", found=f"{verdict.found:.2f}",
-                  before=f"{verdict.before:.2f}", bound=f"{verdict.wanted:.2f}")  # fmt: skip
+        said = tr("guard kept" if verdict.met else "guard lost", found=points(verdict.found),
+                  before=points(verdict.before), bound=points(verdict.wanted))  # fmt: skip
         advice = "" if verdict.met else _advice(GUARD_STEPS, GUARD_STEPS_ZH, _file(verdict.stage))
         yield line(GOOD if verdict.met else BAD, f"<b>{tr(f'stage {verdict.stage}')}</b> {said}", advice)
 
 
 def _few_keywords(tree: Tree) -> Iterator[str]:
-    """Said where even a list without a miss would prove too little."""
+    """Said where no keyword was said, or so few that even a list without a miss would prove too little."""
     wanted = [gate["kwer"] for stage in tree.scored.values() if (gate := stage.results.get("gate") or {}).get("kwer")]
     for name in ("calls_dev", CALLS):
         keywords = (tree.last.score(name, "llm").get("keywords") if tree.last else None) or {}
-        if wanted and (least := keywords.get("least")) is not None and least >= wanted[-1]:
-            figures = {"total": keywords["total"], "wanted": f"{wanted[-1]:g}", "least": one_digit(least)}
+        least = least_shown(keywords.get("total", 0))
+        if wanted and keywords and least is None:
+            yield line(DOUBT, tr("no keyword said", set=name))
+        elif wanted and least is not None and least >= wanted[-1]:
+            figures = {"total": keywords["total"], "wanted": f"{wanted[-1]:g}", "least": _short(least)}
             yield line(DOUBT, tr("too few keywords", set=name, **figures))
 
 

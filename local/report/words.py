@@ -18,8 +18,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "在相同的句子上，以 95 % 的置信度降低了 {low} 到 {high} 个百分点。",
     ),
     "unsure": (
-        "On real calls {after} % of the characters are wrong, {before} % before: this test set is too small to show a gain.",
-        "真实通话的字错误率是 {after} %，之前是 {before} %：测试集太小，还不能证明有进步。",
+        "On real calls {after} % of the characters are wrong, {before} % before: that this is a gain, this test set cannot show.",
+        "真实通话的字错误率是 {after} %，之前是 {before} %：这个测试集还不能证明有进步。",
     ),
     "no gain": (
         "On real calls {after} % of the characters are wrong, no fewer than the {before} % before.",
@@ -66,6 +66,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{measure} on the calls’ dev set {found} %, wanted below {wanted} %",
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
+    "gate listening": (
+        "the CER on the calls’ dev set, wanted higher with the texts of other utterances, is so by {found} [{low}, {high}]",
+        "换成其他语音的文本，通话开发集 CER 应当更高：高出 {found} [{low}, {high}]",
+    ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
     "guard kept": (
@@ -84,6 +88,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{set}: {total} keywords are not enough to show a KWER below {wanted} %: without a single miss they would show {least} %",
         "{set}：{total} 个关键词不足以证明 KWER 低于 {wanted} %：即使一个都不漏，也只能证明低于 {least} %",
     ),
+    "no keyword said": (
+        "{set}: nobody says any of the keywords: nothing is known of KWER",
+        "{set}：没有人说到任何关键词：KWER 无从得知",
+    ),
     "known speakers": (
         "{count} speakers of {set} are in train too (KNOWN_SPEAKERS=1)",
         "{set} 中有 {count} 位说话人也在训练集中（KNOWN_SPEAKERS=1）",
@@ -94,6 +102,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "All rates in percent on test sets, each looked at once a stage. Below a rate: its 95 % interval, "
         "by bootstrap over calls.",
         "均为测试集上的百分比，每个阶段只看一次。数值下方是 95 % 置信区间（按通话自助抽样）。",
+    ),
+    "few calls": ("of {calls} calls", "仅 {calls} 通"),
+    "few explained": (
+        "An interval “of N calls” is too narrow: a bootstrap over fewer than {few} calls (or utterances, where they name none) "
+        "has seen too little of how calls differ.",
+        "标有“仅 N 通”的区间偏窄：通话（没有通话编号时是句子）少于 {few} 时，自助抽样看不全通话之间的差别。",
     ),
     "scored on": (
         "Calls: {utterances} utterances, {ref} characters. Normaliser: {normaliser}.",
@@ -131,6 +145,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "alarms llm": ("false alarms an hour, LLM", "每小时误报，LLM"),
     "alarms ctc": ("false alarms an hour, CTC", "每小时误报，CTC"),
     "other audio": ("CER on another utterance’s audio", "换成别的语音时的 CER"),
+    "listening": ("CER points more with the texts of others, as long", "换成等长的其他文本，CER 高出的百分点"),
     "clean audio": ("CER after stage 1 on clean audio", "阶段 1 改用干净语音后的 CER"),
     "blind": ("KWER of a blind guess", "盲猜的 KWER"),
     "originals": ("CER of the original 8 kHz files, AutoModel", "原始 8 kHz 文件经 AutoModel 的 CER"),
@@ -264,6 +279,9 @@ NEXT_STEPS_ZH = {  # as local.gates has them in English
     ("cer", "1"): "模拟更多小时和说话人，让信道更接近真实通话；阶段 3 还会继续适应",
     ("cer", "2"): "把阶段 1 训练得更久，编码器起主要作用；阶段 3 会适应通话",
     ("cer", "3"): "标注更多通话，或提高 lora_conf.r 或 optim_conf.lr",
+    ("listening", "1"): "先在 data/report.html 听语音与文本是否对应，再提高 train_conf.max_epoch",
+    ("listening", "2"): "提高 train_conf.max_epoch 或 optim_conf.lr：编码器听到的还没有传到 LLM",
+    ("listening", "3"): "把阶段 1 和 2 训练得更久；如果之前在听，就降低 optim_conf.lr",
     ("kwer", "3"): "标注更多含有漏识关键词的通话：results.json 的 `rows` 列出了它们",
 }
 GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或 train_conf.max_epoch"

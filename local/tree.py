@@ -1,4 +1,7 @@
-"""What an output folder holds of an experiment: whatever is there, in the results' form of today or an older one."""
+"""What an output folder holds of an experiment: whatever is there, in the results' form of today or an older one.
+
+The one reader of finished work: for the table, the report, an export and its card. Imports neither torch nor funasr.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from data.errors import UserError
-from local.compare import read_decoded
+from data.text import scored_units
+from local.bootstrap import Interval, difference_interval
+from local.compare import call_of, edits_of, read_decoded
 from local.experiment import STAGE_FOLDERS, TOP, read_memory
 
 Fields = dict[str, Any]
 HOME = Path("exp", "8k_telephone")
-CONTROL = Path("exp", "controls", "stage1_clean")
+CONTROL = Path("controls", "stage1_clean")  # beside it
 CALLS, TELEPHONE, GUARD = "calls_test", "telephone_test", "guard"
 
 
@@ -46,6 +53,11 @@ class Stage:
     def settings(self) -> str:
         """Its config.yaml, as text."""
         return _text(self.folder / "config.yaml")
+
+    @cached_property
+    def conf(self) -> Fields:
+        """The same, read."""
+        return yaml.safe_load(self.settings) or {}
 
     @cache  # noqa: B019  the few stages of one report live as long as it is made
     def decoded(self, name: str) -> dict[str, Fields]:
@@ -107,10 +119,32 @@ def load(folder: Path) -> Tree:
     folder = folder.resolve()
     for root in (folder, folder.parent, folder.parent.parent):
         if (root / HOME).is_dir():
-            stages = {name: Stage(name, root / HOME / room) for name, room in STAGE_FOLDERS.items()}
-            begun = {name: stage for name, stage in stages.items() if stage.folder.is_dir()}
-            return Tree(root, begun, Stage("control", root / CONTROL))
+            return tree_of(root / HOME)
     raise UserError(f"{folder}: holds no {HOME}; name an output folder, such as exp_output")
+
+
+def tree_of(home: Path) -> Tree:
+    """The experiment whose stages have their folders in `home`, OUTPUT_ROOT/exp/8k_telephone."""
+    stages = {name: Stage(name, home / room) for name, room in STAGE_FOLDERS.items()}
+    begun = {name: stage for name, stage in stages.items() if stage.folder.is_dir()}
+    return Tree(home.parents[1], begun, Stage("control", home.parent / CONTROL))
+
+
+@cache
+def difference(baseline: Stage | None, stage: Stage | None, name: str, branch: str) -> Interval | None:
+    """Of the CER on a set to the baseline's on the same utterances, drawn by call; None where they do not compare."""
+    now, before = (one.decoded(name) if one else {} for one in (stage, baseline))
+    if not _comparable(now, before, branch):
+        return None
+    here, there = ([edits_of(lines[key], branch) for key in now] for lines in (now, before))
+    return difference_interval(here, there, [call_of(line) for line in now.values()])
+
+
+def _comparable(now: dict[str, Fields], before: dict[str, Fields], branch: str) -> bool:
+    """Whether both have texts of this branch (a model may have no CTC) for the same utterances, and something was said."""
+    alike = now.keys() == before.keys() and all(line["ref"] == before[key]["ref"] for key, line in now.items())
+    known = all(branch in line for lines in (now, before) for line in lines.values())
+    return alike and known and any(scored_units(line["ref"]) for line in now.values())
 
 
 def read_json(path: Path) -> Fields:
