@@ -165,7 +165,7 @@ def _rows(path: Path, readable: Verdict) -> Iterator[Row]:
     """The rows of a file that can be taken apart; what cannot is told to `readable`."""
     try:
         if not path.is_file():
-            readable.hear([f"{path}: no such file; stage 0 makes it: bash run_experiment.sh 0 0"])
+            readable.hear([f"{path}: no such file; stage 0 makes it"])
             return
         with path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):

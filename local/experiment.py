@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import shlex
 import sys
@@ -135,11 +136,18 @@ class Experiment:
 
     def command(self, words: str) -> str:
         """The command line that a message recommends: on these machines, in this folder, with what that does not remember yet."""
-        new = not (self.root / MEMORY).exists()
-        names = [*(("CONFIG", *self["GIVEN"].split()) if new else ()), *self["HERE"].split(), "OUTPUT_ROOT"]
+        memory = read_memory(self.root)
+        known = memory.get("given", {}) | ({"CONFIG": memory["config"]} if memory else {})
+        names = ["CONFIG", *self["GIVEN"].split(), *self["HERE"].split(), "OUTPUT_ROOT"]
         usual = {"CONFIG": ("", BUILT_IN), "OUTPUT_ROOT": ("", "exp_output")}
-        said = [f"{name}={shlex.quote(self[name])} " for name in names if self[name] not in usual.get(name, ())]
+        new = [name for name in names if self[name] not in usual.get(name, ()) and self[name] != known.get(name)]
+        said = [f"{name}={shlex.quote(self[name])} " for name in new]
         return f"{''.join(said)}bash run_experiment.sh {words}"
+
+
+def command(words: str) -> str:
+    """The same, said by a program that the driver has started: the experiment's variables are in its environment."""
+    return Experiment(os.environ).command(words)
 
 
 def recall(environ: Mapping[str, str]) -> list[str]:

@@ -63,7 +63,7 @@ DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {  # where it stands in r
 def report(exp_dir: Path) -> Iterator[str]:
     """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
     stages = load_stages(exp_dir)
-    yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
+    yield from grid("test sets, %", COLUMNS, {title(stage): cells(results) for stage, results in stages.items()})
     yield from ("", sizes(next(iter(stages.values()))), *doubts(stages), "")
     sure = {f"{title(stage)}, 95 %": cells(results, bounds) for stage, results in stages.items()}
     yield from grid("intervals by bootstrap over calls", COLUMNS, sure)

@@ -237,6 +237,8 @@ def test_a_recommended_command_says_again_what_would_else_be_lost(tmp_path):
     assert fresh.command("0 3") == f"CONFIG='conf/a b.sh' CALLS_TEST='' SEED=2 {end}"
     experiments.remember(fresh)
     assert fresh.command("0 3") == end
+    later = Experiment({**fresh.values, "GIVEN": "CALLS_TEST SEED SILENCE", "SEED": "3", "SILENCE": "0"})
+    assert later.command("clean 0") == f"SEED=3 SILENCE=0 NPROC=2 OUTPUT_ROOT={tmp_path} bash run_experiment.sh clean 0"
 
 
 def test_every_variable_has_a_default_and_its_use():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -11,7 +12,7 @@ from typing import Any
 
 from data.errors import UserError
 from local.compare import read_decoded
-from local.experiment import STAGE_FOLDERS, TOP, read_memory
+from local.experiment import STAGE_FOLDERS, TOP, Experiment, read_memory, shown_path
 
 Fields = dict[str, Any]
 HOME = Path("exp", "8k_telephone")
@@ -110,7 +111,8 @@ def load(folder: Path) -> Tree:
             stages = {name: Stage(name, root / HOME / room) for name, room in STAGE_FOLDERS.items()}
             begun = {name: stage for name, stage in stages.items() if stage.folder.is_dir()}
             return Tree(root, begun, Stage("control", root / CONTROL))
-    raise UserError(f"{folder}: holds no {HOME}; name an output folder, such as exp_output")
+    first = Experiment(os.environ | {"OUTPUT_ROOT": shown_path(folder)}).command("0 3")
+    raise UserError(f"{folder}: no stage has been trained or scored there yet; a first result comes from {first}")
 
 
 def read_json(path: Path) -> Fields:
