@@ -22,6 +22,7 @@ from data.leakage import Names, call, speaker
 from data.manifest import LFR_STEP, RATE, SHIFT
 from data.online import MARK
 from data.row_checks import number
+from data.spelling import counted
 
 Row = dict[str, Any]
 FRAME = LFR_STEP * SHIFT / RATE  # seconds of one frame of the encoder
@@ -176,14 +177,14 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def _amounts(figures: dict[str, Any]) -> Iterator[str]:
-    yield f"{figures['utterances']:,} utterances"
+    yield counted(figures["utterances"], "utterance")
     yield f"{figures['hours']:,.2f} hours"
     if duration := figures["measures"].get("duration"):
         yield f"longest {duration['max']:,.1f} s"
-    yield f"{figures['characters']:,} characters"
-    for name in ("speakers", "calls"):
-        if figures[name]:
-            yield f"{figures[name]:,} {name}"
+    yield counted(figures["characters"], "character")
+    for noun in ("speaker", "call"):
+        if count := figures[f"{noun}s"]:
+            yield counted(count, noun)
     if figures["negatives"]:
         yield f"{figures['negatives']:,} of them without speech"
     if figures["online"]:

@@ -22,6 +22,7 @@ from data.listening import Chosen
 from data.report_page import write_page
 from data.row_checks import ROW_CHECKS, ROW_WARNINGS, schema
 from data.sound_checks import SOUND_CHECKS, SOUND_WARNINGS, bands_fit, listen
+from data.spelling import counted
 
 Row = dict[str, Any]
 SHOWN = 3  # findings shown of each check
@@ -70,7 +71,7 @@ def validate(
     summary: Path | None = None,
     page: Path | None = None,
 ) -> bool:
-    """Print a line for every check of every file, and of the splits together. True when all passed.
+    """Print a line for every check of every file, and of the splits together; last of all what came out. True when all passed.
 
     `check_audio` listens to every sound; `token_list` is that of a CTC branch; `summary` and `page` are written.
     Raises UserError for an unreadable token list.
@@ -86,7 +87,15 @@ def validate(
     if page:
         write_page(page, report, {printable(str(one.path)): one.chosen.rows for one in examined})
         print(f"{page}: the report, to open in a browser")
+    print(_conclusion([verdict for one in examined for verdict in one.verdicts] + overlap))
     return report["passed"]
+
+
+def _conclusion(verdicts: list[Verdict]) -> str:
+    """The last line: which checks failed, and how many warn."""
+    failed = ", ".join(f"{verdict.name} ({verdict.count:,} against it)" for verdict in verdicts if not verdict.passed)
+    warnings = sum(verdict.mark == "!" for verdict in verdicts)
+    return (f"failed: {failed}" if failed else "all checks passed") + (f"; {counted(warnings, 'warning')}" if warnings else "")
 
 
 def read_tokens(path: Path) -> frozenset[str]:

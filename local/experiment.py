@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 from data.colour import paint
 from data.errors import UserError
 from data.files import write_text
-from data.spelling import nearest
+from data.spelling import closest, nearest
 from local import fingerprint
 
 TOP = Path(__file__).resolve().parents[1]
@@ -40,7 +39,7 @@ MACHINE = {
 }
 ASSIGNMENT = re.compile(r"(?:\$\{)?([A-Z_][A-Z0-9_]*):?\+?=")
 SOURCED = re.compile(r"(?:^|\s)(?:source|\.)\s+(\S+)")
-VERY_NEAR = 0.85  # of difflib's ratio: one letter in six, or two that changed places
+VERY_NEAR = 0.85  # of difflib's ratio: one letter in six
 
 
 @dataclass(frozen=True)
@@ -221,9 +220,9 @@ def words_of(code: str) -> list[str]:
 def note_misspelt(environ: Mapping[str, str], known: set[str]) -> None:
     """Tell of a variable in the environment that was surely meant for us. Others have theirs there too: it is no error."""
     for name in sorted(set(environ) - known):
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=VERY_NEAR):
+        if near := closest(name, sorted(known), VERY_NEAR):
             note = paint("note:", "yellow", sys.stderr)
-            print(f"{note} nothing reads {name} of the environment; did you mean {near[0]}?", file=sys.stderr)
+            print(f"{note} nothing reads {name} of the environment; did you mean {near}?", file=sys.stderr)
 
 
 def read_memory(root: Path) -> dict:

@@ -11,6 +11,7 @@ from data import prompt as prompts
 from data.leakage import KNOWN_SOUND, LEAKS, Leak, Names, places, shared, speaker
 from data.manifest import LFR_STEP, RATE, SHIFT, hours, read_rows
 from data.row_checks import targets_fit_frames
+from data.spelling import counted
 from local.contamination import SPEAKERS, in_common, way_on
 from local.experiment import Experiment
 from local.findings import Finding, fact, fault, worth_knowing
@@ -100,7 +101,8 @@ def tests_are_apart(rows: Rows, experiment: Experiment) -> Iterator[Finding]:
     for kind in ("calls",) if knows_speakers(experiment) else ("calls", SPEAKERS):
         for path, part in rows.items():
             if path.stem == "test" and (names := in_common(part, trained, kind)):
-                words = f"{len(names)} {kind} of {name_of(path)} are in train too (first: {names[0]})"
+                are = "is" if len(names) == 1 else "are"
+                words = f"{counted(len(names), kind[:-1])} of {name_of(path)} {are} in train too (first: {names[0]})"
                 yield fault(f"{words}: {way_on(kind == SPEAKERS)}")
 
 

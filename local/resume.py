@@ -69,7 +69,8 @@ class Generations:
                 self.newest_is_damaged = bool(damaged)
                 return state, f"{damaged[0]}: going on from {path}, the one before it" if damaged else ""
         if damaged:
-            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {command('clean STAGE')}")
+            over = command("clean STAGE")
+            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {over}")
         return None, ""
 
 

@@ -75,7 +75,7 @@ def leak_a_speaker(sets):
     [
         (leak_a_sound, "no sound file is in two splits: 1 against it"),
         (leak_a_key, "no key with its text is in two splits"),
-        (leak_a_speaker, "1 speakers of real_8k_telephone/test are in train too (first: agent 7): take a test set of other"),
+        (leak_a_speaker, "1 speaker of real_8k_telephone/test is in train too (first: agent 7): take a test set of other"),
         (leak_a_recording, "no recording was simulated for two splits: 1 against it (/corpus/one.wav"),
     ],
 )
