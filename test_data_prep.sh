@@ -95,10 +95,11 @@ else
 fi
 
 validate() {    # all checks of all rows; those that found nothing are named in the log only
-  local tokens=$MODEL/ctc_tokens.json
+  local tokens=$MODEL/ctc_tokens.json known=()
   [[ -f $tokens ]] || tokens=""
-  "$python" data/prepare_training_data.py validate --check_audio ${tokens:+--token_list "$tokens"} \
-    --summary "$work/report.json" --page "$work/report.html" "${made[@]}" | tee -a "$log" | sed '/^  ✓/d; /^splits together$/d'
+  (($KNOWN_SPEAKERS == 0)) || known=(--known_speakers)
+  "$python" data/prepare_training_data.py validate --check_audio "${known[@]}" ${tokens:+--token_list "$tokens"} \
+    --summary "$work/report.json" --page "$work/report.html" "${made[@]}" | tee -a "$log" | sed '/^  ✓/d'
 }
 
 echo

@@ -80,6 +80,7 @@ def test_without_silence_and_with_known_speakers(tree):
     assert tree.run("0 1", SILENCE="0", KNOWN_SPEAKERS="1").returncode == 0
     programs = "\n".join(tree.programs())
     assert "silence" not in programs and programs.count("train.jsonl --known_speakers --output_dir") == 2
+    assert ".jsonl --known_speakers --summary" in programs
 
 
 def test_a_second_run_skips_all_within_seconds(finished):
@@ -149,10 +150,10 @@ def test_rows_that_are_wrong_end_stage_0_with_what_is_wrong_and_the_way_on(tree)
 
 def test_a_line_for_each_file_of_rows_and_more_only_where_something_is_wrong(tree):
     lines = ["a.jsonl: 3 utterances", "    Duration  ▁", "  ✓ keys are unique", "  ! the words: 1 against it", "      u1: a",
-             "splits together", "  ✓ no call is in two splits", "all checks passed; 1 warning"]  # fmt: skip
+             "splits together: 1 files", "  ✓ no call is in two splits", "all checks passed; 1 warning"]  # fmt: skip
     done = tree.run("0 0", SAY="\n".join(lines))
     told = done.stdout.partition(lines[0])
-    assert (told[1] + told[2]).splitlines()[:-1] == [lines[0], *lines[3:5], lines[-1]]
+    assert (told[1] + told[2]).splitlines()[:-1] == [lines[0], *lines[3:6], lines[-1]]
     assert "\n".join(lines) in (tree.output / "data/stage0.log").read_text(encoding="utf-8")
 
 
