@@ -221,7 +221,7 @@ def nice_edges(span: Sequence[float], values: int) -> np.ndarray:
     low, high = span
     bins = min(MOST_BINS, max(FEWEST_BINS, 2 * math.isqrt(values)))
     width = max(high - low, 1e-3 * max(abs(high), 1.0)) / bins
-    power = 10 ** math.floor(math.log10(width))
+    power = 10.0 ** math.floor(math.log10(width))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= 0.999 * width)
     first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
     return np.arange(first, max(last, first + 1) + 1) * step

@@ -11,7 +11,7 @@ import tracemalloc
 
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_rows import check, rows_in, splits
 from made_sound import voice, write_voice
@@ -190,6 +190,7 @@ CHANNEL = ["legs", "profile", "level_dbov", "snr_db", "talkers", "loss_rate", "l
 @given(
     fields=st.dictionaries(st.sampled_from([*FIELDS, *CHANNEL]), ANYTHING), path=st.text(max_size=300), text=st.text(max_size=9)
 )
+@example(fields={"loss_rate": 2e23}, path="", text="")
 def test_no_row_makes_a_traceback(tmp_path_factory, fields, path, text):
     folder = tmp_path_factory.mktemp("any")
     odd = row("k", path or "x", text, 16000)
