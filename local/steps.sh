@@ -162,7 +162,9 @@ get_ready() {    # once, before the first stage that needs the model: what would
   log=""
   use_devices
   fetch_model
+  why="has not begun, see ✗ above"
   "$python" local/preflight.py check "$first" "$last"
+  why=""
 }
 
 use_devices() {    # torch must reach what was picked

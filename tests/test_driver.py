@@ -104,6 +104,7 @@ def test_the_preflight_comes_once_before_the_model_is_used(tree):
 def test_a_failing_preflight_leaves_no_stage_begun(tree):
     done = tree.run("0 1", FAIL="preflight")
     assert done.returncode == 1 and "the same command goes on from there" in one_error(done)
+    assert one_error(done).startswith("error: stage baseline has not begun, see ✗ above; once that is mended, ")
     assert names(tree.programs())[-1] == "preflight"
     assert not tree.stages.exists()
     mended = tree.run("0 1", STAGE1_SET="++train_conf.max_epoch=2")
