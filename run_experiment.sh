@@ -4,7 +4,7 @@
 #   bash run_experiment.sh [STAGE [STOP_STAGE]]      stages STAGE to STOP_STAGE; without numbers 0 3, the whole experiment
 #   bash run_experiment.sh --dry-run [STAGE [STOP]]  what that would do, need and take, from a few real steps; keeps nothing
 #   bash run_experiment.sh status                    where each stage stands, how long it will take, what to type next
-#   bash run_experiment.sh clean STAGE               give up what a stage made: 0, baseline, 1, 2, 3, control, scores
+#   bash run_experiment.sh clean STAGE               give up what a stage made: 0, silence, baseline, 1, 2, 3, control, scores
 #   bash run_experiment.sh report                    a page on all that came out; a run of stages makes it too
 #   bash run_experiment.sh evaluate …                scores of any model folder: --model DIR --data FILE (-h: all options)
 #   bash run_experiment.sh export [OUT]              the model so far, as a folder that an unmodified FunASR opens

@@ -95,15 +95,18 @@ else
 fi
 
 validate() {    # all checks of all rows; those that found nothing are named in the log only
-  local tokens=$MODEL/ctc_tokens.json
+  local tokens=$MODEL/ctc_tokens.json known=()
   [[ -f $tokens ]] || tokens=""
-  "$python" data/prepare_training_data.py validate --check_audio ${tokens:+--token_list "$tokens"} \
-    --summary "$work/report.json" --page "$work/report.html" "${made[@]}" | tee -a "$log" | sed '/^  ✓/d; /^splits together$/d'
+  (($KNOWN_SPEAKERS == 0)) || known=(--known_speakers)
+  "$python" data/prepare_training_data.py validate --check_audio "${known[@]}" ${tokens:+--token_list "$tokens"} \
+    --summary "$work/report.json" --page "$work/report.html" "${made[@]}" | tee -a "$log" | sed '/^  ✓/d'
 }
 
 echo
 [[ ${#made[@]} -gt 0 ]] || { complain "no corpus could be read; set GENERAL_TRAIN … in CONFIG"; exit 1; }
 check validation validate
-((failed)) && { say 1 31 "✗" "stage 0 would not succeed: mend what is marked ✗, then bash test_data_prep.sh"; exit 1; }
-say 1 32 "✓" "stage 0 is ready"
-say 1 1 next: "$("$python" local/stages.py command 0 0)"
+next=$("$python" local/stages.py command 0 0)
+((failed)) && { say 1 31 "✗" "stage 0 would not succeed: mend what is marked ✗, then ${next%run_experiment.sh*}test_data_prep.sh"; exit 1; }
+warnings=$(grep -c '^  ! ' "$log" || true)
+say 1 32 "✓" "stage 0 is ready$( ((warnings == 0)) || echo "; warnings: $warnings, marked ! above and in $work/report.html")"
+say 1 1 next: "$next"

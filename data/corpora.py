@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.calls import FORMS as CALLS
 from data.calls import form_of_calls, read_calls
 from data.errors import UserError
 from data.fragment import split_fragment
@@ -27,7 +28,7 @@ from data.lines import encoding_of, head
 from data.utterance import BadLine, Reject, Utterance
 from data.wenetspeech import is_wenetspeech, read_wenetspeech
 
-__all__ = ["FORMATS", "BadLine", "Reject", "Utterance", "detect", "read_corpus", "split_fragment"]
+__all__ = ["FORMATS", "BadLine", "Reject", "Utterance", "described", "detect", "read_corpus", "split_fragment"]
 
 FORMATS = ("auto", "json_lines", "funasr", "kaldi", "wenetspeech", "magicdata_ramc", "hkust")
 WENETSPEECH = "WenetSpeech.json"
@@ -45,7 +46,7 @@ def read_corpus(path: Path | str, format: str = "auto", min_confidence: float = 
         raise UserError(f"{path}: only WenetSpeech tells a confidence, this is {form}; ask for none")
     if form == "wenetspeech":
         return read_wenetspeech(_wenetspeech_file(place), part, min_confidence)
-    if form in ("magicdata_ramc", "hkust"):
+    if form in CALLS:
         return read_calls(place, form, part)
     if part is not None:
         raise UserError(f"{path}: only WenetSpeech, HKUST and MagicData-RAMC have parts, this is {form}; leave out #{part}")
@@ -63,6 +64,11 @@ def detect(path: Path | str) -> str:
     if not place.exists():
         raise UserError(f"{path}: no such manifest; give JSON lines, a Kaldi folder, WenetSpeech.json or a folder of calls")
     return _form_of_file(place)
+
+
+def described(form: str) -> str:
+    """A format for people: of calls how their lines look, since others than the corpus of that name are written so too."""
+    return f"calls, lines like {CALLS[form].sample!r}" if form in CALLS else form
 
 
 def _form_of_folder(folder: Path) -> str:

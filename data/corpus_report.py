@@ -22,6 +22,7 @@ from data.leakage import Names, call, speaker
 from data.manifest import LFR_STEP, RATE, SHIFT
 from data.online import MARK
 from data.row_checks import number
+from data.spelling import counted
 
 Row = dict[str, Any]
 FRAME = LFR_STEP * SHIFT / RATE  # seconds of one frame of the encoder
@@ -176,14 +177,14 @@ def lines(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def _amounts(figures: dict[str, Any]) -> Iterator[str]:
-    yield f"{figures['utterances']:,} utterances"
+    yield counted(figures["utterances"], "utterance")
     yield f"{figures['hours']:,.2f} hours"
     if duration := figures["measures"].get("duration"):
         yield f"longest {duration['max']:,.1f} s"
-    yield f"{figures['characters']:,} characters"
-    for name in ("speakers", "calls"):
-        if figures[name]:
-            yield f"{figures[name]:,} {name}"
+    yield counted(figures["characters"], "character")
+    for noun in ("speaker", "call"):
+        if count := figures[f"{noun}s"]:
+            yield counted(count, noun)
     if figures["negatives"]:
         yield f"{figures['negatives']:,} of them without speech"
     if figures["online"]:
@@ -220,7 +221,7 @@ def nice_edges(span: Sequence[float], values: int) -> np.ndarray:
     low, high = span
     bins = min(MOST_BINS, max(FEWEST_BINS, 2 * math.isqrt(values)))
     width = max(high - low, 1e-3 * max(abs(high), 1.0)) / bins
-    power = 10 ** math.floor(math.log10(width))
+    power = 10.0 ** math.floor(math.log10(width))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= 0.999 * width)
     first, last = math.floor(low / step + 1e-6), math.ceil(high / step - 1e-6)
     return np.arange(first, max(last, first + 1) + 1) * step

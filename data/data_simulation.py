@@ -45,6 +45,7 @@ from data.plausibility import choose_rules, wanted
 from data.selection import Request
 from data.shards import Work
 from data.simulator import Simulator
+from data.spelling import counted
 from data.split import RETRY, Record, Split, file_name, guard
 from data.storage import FORMS, MU_LAW, WAV
 from data.telephone_channel import VERSION
@@ -163,7 +164,7 @@ def _pool(plan: Plan, mix: Mix, manifest: Path) -> TalkerPool:
     pool = PlannedTalkers(plan)
     for profile in mix.profiles:
         if pool.count <= profile.talkers[0]:
-            print(f"warning: {manifest}: has {pool.count} talkers; the babble is of the others only, "
+            print(f"warning: {manifest}: has {counted(pool.count, 'talker')}; the babble is of the others only, "
                   f"fewer than the {profile.talkers[0]} that profile {profile.name} wants", file=sys.stderr)
     return pool
 
@@ -204,6 +205,9 @@ def _one_file(args: argparse.Namespace, mix: Mix, noises: tuple[Path, ...]) -> i
     simulator = Simulator(mix, args.seed, TalkerPool(voices), noises)
     call = carry_file(simulator, Utterance(args.input.stem, args.input, ""), args.output).call
     print(json.dumps(call.row(), ensure_ascii=False))
+    if call.draws.talkers and not call.talkers:
+        print(f"warning: {args.output}: profile {call.draws.profile} drew babble at snr_db {call.draws.snr_db:g}, and nobody is "
+              "there to babble: name other voices by --babble", file=sys.stderr)
     if args.plot:
         from data.picture import plot_call  # its library takes a second to import
 

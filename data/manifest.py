@@ -64,7 +64,7 @@ def read_rows(path: Path | str) -> list[dict[str, Any]]:
     """All rows of a training JSONL. Raises UserError naming file and line for anything that is not a row."""
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such file; stage 0 makes it: bash run_experiment.sh 0 0")
+        raise UserError(f"{path}: no such file; stage 0 makes it")
     with path.open("rb") as lines:
         rows = [_parse(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not rows:

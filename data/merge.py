@@ -19,6 +19,7 @@ from data.errors import UserError
 from data.files import whole_file, write_text
 from data.reasons import Reasons
 from data.shards import REJECTS, ROWS, Job, read_stats
+from data.spelling import counted
 from data.tally import Tally
 
 SPARE_FILES = 64  # that a process has open anyway
@@ -71,7 +72,7 @@ def merge(job: Job) -> str:
         _write_stats(job, totals, reasons)
     _tidy(job, folders)
     said = (f"read {totals.kept + reasons.counts.total()} = kept {totals.kept} + {reasons}; {totals.seconds / 3600:.2f} hours, "
-            f"{totals.speakers or 'unknown'} speakers -> {job.split.jsonl}")  # fmt: skip
+            f"{counted(totals.speakers, 'speaker') if totals.speakers else 'unknown speakers'} -> {job.split.jsonl}")  # fmt: skip
     return "\n".join([said, *plausibility.summary(job.rules, ("header", "samples"), reasons)])
 
 

@@ -85,7 +85,7 @@ def _read_settings(jsonl: Path) -> dict[str, Any]:
         raise UserError(f"{path}: missing or damaged; stage 0 with SIMULATE=online makes it") from None
     if settings.get("version") != VERSION:
         raise UserError(f"{path}: is of version {settings.get('version')} of the channel, this is {VERSION}: "
-                        "make stage 0 again (bash run_experiment.sh clean 0)")
+                        "clean stage 0 and make it again")
     return settings
 
 

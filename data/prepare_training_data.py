@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line and run the subcommand."""
     args = _parser().parse_args(argv)
     if args.command == "validate":
-        return 0 if validate(args.files, args.check_audio, args.token_list, args.summary, args.page) else 1
+        passed = validate(args.files, args.check_audio, args.token_list, args.summary, args.page, args.known_speakers)
+        return 0 if passed else 1
     return _convert(args)
 
 
@@ -102,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("files", type=Path, nargs="+", metavar="FILE")
     check.add_argument("--check_audio", action="store_true", help="listen to every sound file too")
     check.add_argument("--token_list", type=Path, help="of the CTC branch: one token a line, or a JSON list")
+    check.add_argument("--known_speakers", action="store_true", help="who speaks in one split may speak in another")
     check.add_argument("--summary", type=Path, metavar="JSON", help="where to write all figures and findings")
     check.add_argument("--page", type=Path, metavar="HTML", help="where to write a page to read and listen to")
     return parser

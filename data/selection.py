@@ -13,7 +13,7 @@ from typing import Any
 from data import plausibility
 from data.annotation import Marked, clean, is_marked
 from data.calls import SOUNDS
-from data.corpora import Reject, Utterance, detect, read_corpus, split_fragment
+from data.corpora import Reject, Utterance, described, detect, read_corpus, split_fragment
 from data.errors import UserError
 from data.funasr_rows import speech_length_unit
 from data.negatives import Negatives
@@ -116,7 +116,7 @@ def _summary(draft: Draft, request: Request, form: str, marked: int) -> list[str
     read = usable + reasons.counts.total()
     unit = speech_length_unit(Path(request.manifest)) if form == "funasr" else None
     return [
-        f"{request.manifest} ({form}): {read} lines, {usable} usable by their text, {reasons}",
+        f"{request.manifest} ({described(form)}): {read} lines, {usable} usable by their text, {reasons}",
         *([f"  its lengths count {unit}; they are counted anew"] if unit else []),
         f"  {marked:,} of {read:,} marked as annotation errors",
         *plausibility.summary(request.rules, TEXT, reasons),

@@ -17,11 +17,12 @@ from data import prompt as prompts
 from data.corpus_report import Survey, lines, printable, summarise, tally, together
 from data.errors import UserError
 from data.files import write_text
-from data.leakage import KNOWN_SOUND, LEAKS, LOOKED_UP, SAME_SOUND, Leak, Names, places, repeats, shared
+from data.leakage import KNOWN_SOUND, LOOKED_UP, SAME_SOUND, Leak, Names, places, repeats, shared, ways
 from data.listening import Chosen
 from data.report_page import write_page
 from data.row_checks import ROW_CHECKS, ROW_WARNINGS, schema
 from data.sound_checks import SOUND_CHECKS, SOUND_WARNINGS, bands_fit, listen
+from data.spelling import counted
 
 Row = dict[str, Any]
 SHOWN = 3  # findings shown of each check
@@ -69,14 +70,16 @@ def validate(
     token_list: Path | None = None,
     summary: Path | None = None,
     page: Path | None = None,
+    known_speakers: bool = False,
 ) -> bool:
-    """Print a line for every check of every file, and of the splits together. True when all passed.
+    """Print a line for every check of every file, and of the splits together; last of all what came out. True when all passed.
 
-    `check_audio` listens to every sound; `token_list` is that of a CTC branch; `summary` and `page` are written.
+    `check_audio` listens to every sound; `token_list` is that of a CTC branch; `summary` and `page` are written;
+    splits may share `known_speakers`.
     Raises UserError for an unreadable token list.
     """
     tokens = read_tokens(token_list) if token_list else None
-    leaks = [*LEAKS, SAME_SOUND if check_audio else KNOWN_SOUND]
+    leaks = ways(SAME_SOUND if check_audio else KNOWN_SOUND, known_speakers)
     examined = [_examine(path, check_audio, tokens, leaks) for path in files]
     overlap = _examine_overlap([one for one in examined if one.survey.utterances], leaks)
     report = _report(examined, overlap)
@@ -86,7 +89,15 @@ def validate(
     if page:
         write_page(page, report, {printable(str(one.path)): one.chosen.rows for one in examined})
         print(f"{page}: the report, to open in a browser")
+    print(_conclusion([verdict for one in examined for verdict in one.verdicts] + overlap))
     return report["passed"]
+
+
+def _conclusion(verdicts: list[Verdict]) -> str:
+    """The last line: which checks failed, and how many warn."""
+    failed = ", ".join(f"{verdict.name} ({verdict.count:,} against it)" for verdict in verdicts if not verdict.passed)
+    warnings = sum(verdict.mark == "!" for verdict in verdicts)
+    return (f"failed: {failed}" if failed else "all checks passed") + (f"; {counted(warnings, 'warning')}" if warnings else "")
 
 
 def read_tokens(path: Path) -> frozenset[str]:
@@ -165,7 +176,7 @@ def _rows(path: Path, readable: Verdict) -> Iterator[Row]:
     """The rows of a file that can be taken apart; what cannot is told to `readable`."""
     try:
         if not path.is_file():
-            readable.hear([f"{path}: no such file; stage 0 makes it: bash run_experiment.sh 0 0"])
+            readable.hear([f"{path}: no such file; stage 0 makes it"])
             return
         with path.open("rb") as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), b""), 1):
@@ -236,7 +247,7 @@ def _examine_overlap(examined: list[Examined], leaks: list[Leak]) -> list[Verdic
     """What train, dev and test share. Every leak is looked for in what was remembered, its names in the files."""
     if len({one.path.stem for one in examined}) < 2:
         return []
-    print("splits together")
+    print(f"splits together: {len(examined)} files")
     verdicts = []
     for leak in leaks:
         verdict = Verdict(leak.title, leak.warning)

@@ -3,14 +3,23 @@
 usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' run_experiment.sh; }
 refuse() { complain "$1 (bash run_experiment.sh -h explains)"; exit 2; }
 
+nearest_verb() {    # nearest_verb WORD: `; did you mean …?`
+  find_python
+  "$python" -c 'import sys; from data.spelling import nearest; print(nearest(sys.argv[1], sys.argv[2:]))' "$1" \
+    status clean report evaluate export --dry-run
+}
+
 read_arguments() {    # read_arguments "$@": sets $asked, a verb or `stages`; for stages and --dry-run $first and $last
+  [[ ${1:-} != [0-3] || ${!#} != --dry-run ]] || set -- --dry-run "${@:1:$#-1}"    # wherever it stands
   case ${1:-} in
     -h | --help) usage; exit ;;
     status | report) (($# == 1)) || refuse "$1 takes no argument" ;;
-    clean) [[ $# == 2 && $2 =~ ^(0|baseline|1|2|3|control|scores)$ ]] || refuse "clean takes one of 0, baseline, 1, 2, 3, control, scores" ;;
+    clean) [[ $# == 2 && $2 =~ ^(0|silence|baseline|1|2|3|control|scores)$ ]] ||
+      refuse "clean takes one of 0, silence, baseline, 1, 2, 3, control, scores" ;;
     export) (($# <= 2)) || refuse "export takes one argument at most, the folder to make" ;;
     evaluate) ;;
     --dry-run) read_stages "${@:2}" ;;
+    *[a-z]*) refuse "STAGE is 0, 1, 2 or 3, not '$1'$(nearest_verb "$1")" ;;
     *) read_stages "$@"; asked=stages; return ;;
   esac
   asked=$1

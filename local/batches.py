@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from data import prompt, storage
 from data.errors import UserError
 from data.online import MARK, OnlineChannel
+from local.experiment import command
 from local.hotwords import Lists, context
 from local.specaug import SpecAugment
 from local.watchdog import ignore_signals
@@ -101,7 +102,7 @@ class Utterances(Dataset):
         try:
             samples = self._sound(row)
         except UserError as error:
-            return {"error": f"utterance {row['key']}: {error}; run stage 0 again: bash run_experiment.sh clean 0"}
+            return {"error": f"utterance {row['key']}: {error}; run stage 0 again: {command('clean 0')}"}
         example = self.featuriser(row["messages"], torch.from_numpy(samples), self._hotwords(row))
         if self.specaug:
             example["speech"] = self.specaug(example["speech"], len(samples), row["key"], self.epoch)

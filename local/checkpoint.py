@@ -14,10 +14,10 @@ from torch import nn
 
 from data.errors import UserError
 from data.files import whole_file
+from local.experiment import command
 from local.nano import is_adapter
 
 HANDED_ON = "model.pt"
-START_OVER = "bash run_experiment.sh clean STAGE"
 SEAL = 64  # bytes: SHA-256 in hexadecimal, the comment at the end of the ZIP archive that torch writes
 
 
@@ -141,5 +141,5 @@ class Epochs:
             if len(whole) == count:
                 break
         if not whole:
-            raise UserError(f"{'; '.join(damaged)}. No epoch is left to hand on: start the stage over: {START_OVER}")
+            raise UserError(f"{'; '.join(damaged)}. No epoch is left to hand on: start the stage over: {command('clean STAGE')}")
         return whole, damaged

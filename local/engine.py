@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import time
 
+_began = time.monotonic()
 with contextlib.redirect_stdout(io.StringIO()):
     import funasr  # noqa: F401
+SECONDS = time.monotonic() - _began  # that every process spends on it

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import json
+import os
 import re
 import shlex
 import sys
@@ -14,7 +14,7 @@ from pathlib import Path
 from data.colour import paint
 from data.errors import UserError
 from data.files import write_text
-from data.spelling import nearest
+from data.spelling import closest, nearest
 from local import fingerprint
 
 TOP = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ MACHINE = {
 }
 ASSIGNMENT = re.compile(r"(?:\$\{)?([A-Z_][A-Z0-9_]*):?\+?=")
 SOURCED = re.compile(r"(?:^|\s)(?:source|\.)\s+(\S+)")
-VERY_NEAR = 0.85  # of difflib's ratio: one letter in six, or two that changed places
+VERY_NEAR = 0.85  # of difflib's ratio: one letter in six
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,18 @@ class Experiment:
 
     def command(self, words: str) -> str:
         """The command line that a message recommends: on these machines, in this folder, with what that does not remember yet."""
-        new = not (self.root / MEMORY).exists()
-        names = [*(("CONFIG", *self["GIVEN"].split()) if new else ()), *self["HERE"].split(), "OUTPUT_ROOT"]
+        memory = read_memory(self.root)
+        known = memory.get("given", {}) | ({"CONFIG": memory["config"]} if memory else {})
+        names = ["CONFIG", *self["GIVEN"].split(), *self["HERE"].split(), "OUTPUT_ROOT"]
         usual = {"CONFIG": ("", BUILT_IN), "OUTPUT_ROOT": ("", "exp_output")}
-        said = [f"{name}={shlex.quote(self[name])} " for name in names if self[name] not in usual.get(name, ())]
+        new = [name for name in names if self[name] not in usual.get(name, ()) and self[name] != known.get(name)]
+        said = [f"{name}={shlex.quote(self[name])} " for name in new]
         return f"{''.join(said)}bash run_experiment.sh {words}"
+
+
+def command(words: str) -> str:
+    """The same, said by a program that the driver has started: the experiment's variables are in its environment."""
+    return Experiment(os.environ).command(words)
 
 
 def recall(environ: Mapping[str, str]) -> list[str]:
@@ -213,9 +220,9 @@ def words_of(code: str) -> list[str]:
 def note_misspelt(environ: Mapping[str, str], known: set[str]) -> None:
     """Tell of a variable in the environment that was surely meant for us. Others have theirs there too: it is no error."""
     for name in sorted(set(environ) - known):
-        if near := difflib.get_close_matches(name, known, n=1, cutoff=VERY_NEAR):
+        if near := closest(name, sorted(known), VERY_NEAR):
             note = paint("note:", "yellow", sys.stderr)
-            print(f"{note} nothing reads {name} of the environment; did you mean {near[0]}?", file=sys.stderr)
+            print(f"{note} nothing reads {name} of the environment; did you mean {near}?", file=sys.stderr)
 
 
 def read_memory(root: Path) -> dict:

@@ -18,7 +18,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Training:
-    """How far one has come: `cer_llm` and `cer_ctc` are the best of all epochs, in percent; `left` is in seconds."""
+    """How far one has come: `cer_llm` and `cer_ctc` are the best of all trained epochs, in percent; `left` is in seconds."""
 
     update: float | None = None
     updates: float | None = None
@@ -42,7 +42,7 @@ def training(metrics: Path, running: bool) -> Training:
 
 
 def _best(scored: Iterable[dict[str, Any]], name: str) -> float | None:
-    rates = (number(line.get(name)) for line in scored)
+    rates = (number(line.get(name)) for line in scored if line.get("epoch") != 0)  # 0: the start, which nobody trained
     return min((rate for rate in rates if rate is not None), default=None)
 
 

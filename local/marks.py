@@ -31,12 +31,13 @@ NO_MATTER = (  # to the tensors that come out
     "train_conf.stall_minutes",
     "train_conf.halve_when_full",
 )
+SILENT = "silence_8k_telephone/test"
 SCORED = (
     "real_8k_telephone/dev",
     "real_8k_telephone/test",
     "simulated_8k_telephone/test",
     "general_16k/test",
-    "silence_8k_telephone/test",
+    SILENT,
 )
 UPSTREAM = ("training rows", "replayed rows", "dev rows", "keywords", "the model it starts from")  # what an earlier stage makes
 
@@ -111,7 +112,8 @@ def decide(experiment: Experiment, name: str) -> Decision:
 def refuse_changes(experiment: Experiment, name: str, upstream: bool = True) -> None:
     """Stop when today's tables differ from a stage's mark, naming what changed and the two ways on.
 
-    Without `upstream`, what earlier stages make is left out: they are going to make it anew.
+    Without `upstream`, what earlier stages make is left out: they are going to make it anew. SILENCE concerns the one set
+    that is made by it, while that is there.
     """
     mark = read(experiment, name)
     folder = experiment.folder(name)
@@ -119,9 +121,11 @@ def refuse_changes(experiment: Experiment, name: str, upstream: bool = True) -> 
     for part, make, to_clean in (("work", work, name), ("scores", scores, "scores")):
         if not mark or (part == "scores" and not (scored and upstream)):
             continue
-        skipped = () if upstream else UPSTREAM
+        skipped = [*(() if upstream else UPSTREAM), *(() if experiment.rows(SILENT).parent.exists() else ("SILENCE",))]
         changes = fingerprint.differences(mark[part], make(experiment, name), skipped)
         if changes:
+            if all(change.startswith("SILENCE ") for change in changes):
+                to_clean = "silence"
             what = "scored" if part == "scores" else mark["state"]
             raise UserError(
                 f"{title(name)} was {what} {mark['time']} with other settings: {'; '.join(changes)}. "

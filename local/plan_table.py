@@ -9,13 +9,17 @@ from data.manifest import hours
 from local.disk_need import GB
 from local.figures import clock
 from local.marks import SCORED, title
+from local.originals import with_originals
 from local.preflight_machine import machine_name
+from local.preflight_rows import Row
 from local.stages_ahead import StagesAhead, like
 from local.trial import Pace
 
 UNKNOWN = "–"
 HEAD = ("stage", "audio h", "epochs", "updates", "trained parameters", "memory GB", "disk GB", "time")
 OTHER_SCORINGS = 2  # of the dev subset, beside those after each epoch: at the start, and of the average
+CALLS = "real_8k_telephone/test"
+LISTED = 2  # more decodings of the calls where there are keywords: with the list, and with distractors
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,13 @@ class Forecast:
 
 def plan_lines(ahead: StagesAhead, paces: dict[str, Pace]) -> Iterator[str]:
     """The table for this machine, from the measured `paces` by stage."""
-    yield f"plan on {machine_name(ahead.choice)}; time from measured steps, as if no step waited for its data"
+    yield f"plan on {machine_name(ahead.choice)}; time from measured starts and steps, as if no step waited for its data"
     yield from table([forecast(ahead, name, paces) for name in ahead.names])
 
 
 def forecast(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> Forecast:
     """All that is known of one stage."""
-    scoring = _scoring(ahead, paces)
+    scoring = _scoring(ahead, name, paces)
     if name not in ahead.configs:
         return Forecast(title(name), seconds=scoring if name == "baseline" else None)
     outline, pace = ahead.outlines.get(name), paces.get(like(name))
@@ -57,19 +61,29 @@ def forecast(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> Forecast:
 
 
 def _training(ahead: StagesAhead, name: str, pace: Pace) -> float:
-    """Seconds of all epochs with their scores on dev, shared by the processes."""
+    """Seconds of the start and of all epochs with their scores on dev, shared by the processes."""
     epochs = ahead.configs[name].train_conf.max_epoch
     training = hours(ahead.epoch_rows(name)) * epochs / pace.training
     decoding = hours(ahead.dev_rows(name)) * (epochs + OTHER_SCORINGS) / pace.decoding
-    return 3600 * (training + decoding) / ahead.choice.processes
+    return pace.start + 3600 * (training + decoding) / ahead.choice.processes
 
 
-def _scoring(ahead: StagesAhead, paces: dict[str, Pace]) -> float | None:
-    """Seconds in which the processes decode all sets that are scored; None where nothing was measured."""
+def _scoring(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> float | None:
+    """Seconds of the start and of decoding all that is scored, shared by the processes; None where nothing was measured."""
     if not paces:
         return None
-    scored = [ahead.rows[path] for path in map(ahead.experiment.rows, SCORED) if path in ahead.rows]
-    return 3600 * sum(map(hours, scored)) / next(iter(paces.values())).decoding / ahead.choice.processes
+    pace = next(iter(paces.values()))
+    return pace.start + 3600 * sum(map(hours, _decoded(ahead, name))) / pace.decoding / ahead.choice.processes
+
+
+def _decoded(ahead: StagesAhead, name: str) -> list[list[Row]]:
+    """The sets that are scored after a stage, as often as they are decoded."""
+    experiment, rows = ahead.experiment, ahead.rows
+    sets = [rows[path] for path in map(experiment.rows, SCORED) if path in rows]
+    calls = rows[experiment.rows(CALLS)]
+    listed = [calls] * LISTED if experiment["KEYWORDS"] else []
+    originals = with_originals(calls, int(experiment["ORIGINALS"])) if name in ("baseline", "3") else []
+    return [*sets, *listed, originals]
 
 
 def table(forecasts: list[Forecast]) -> Iterator[str]:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from data import prompt as prompts
-from data.leakage import KNOWN_SOUND, LEAKS, Leak, Names, places, shared
+from data.leakage import KNOWN_SOUND, Leak, Names, places, shared, ways
 from data.manifest import LFR_STEP, RATE, SHIFT, hours, read_rows
 from data.row_checks import targets_fit_frames
+from data.spelling import counted
 from local.contamination import SPEAKERS, in_common, way_on
+from local.experiment import Experiment
 from local.findings import Finding, fact, fault, worth_knowing
 
 FRAME = LFR_STEP * SHIFT / RATE  # seconds
@@ -44,12 +46,13 @@ def measured(rows: Rows) -> Iterator[Finding]:
         yield fact(f"{name_of(path)}: {len(part):,} utterances, {hours(part):.2f} h, the longest {longest:.1f} s")
 
 
-def prompts_fit(rows: Rows, prompt: str) -> Iterator[Finding]:
+def prompts_fit(rows: Rows, experiment: Experiment) -> Iterator[Finding]:
     """One prompt for stage 0, training and decoding: PROMPT."""
+    prompt = experiment["PROMPT"]
     others = Counter(prompts.prompt_of(row["messages"]) for part in rows.values() for row in part)
     del others[prompt]
     for other, count in others.items():
-        yield fault(f"{count} rows say {other!r}, PROMPT is {prompt!r}: set it back, or bash run_experiment.sh clean 0")
+        yield fault(f"{count} rows say {other!r}, PROMPT is {prompt!r}: set it back, or {experiment.command('clean 0')}")
 
 
 def characters_known(rows: Rows, unknown: Collection[str]) -> Iterator[Finding]:
@@ -77,29 +80,35 @@ def targets_fit(rows: Rows) -> Iterator[Finding]:
             yield worth_knowing(f"{name_of(path)}: {words}: check where they begin and end")
 
 
-def nothing_leaks(rows: Rows) -> Iterator[Finding]:
-    """No sound, recording or key in two of train, dev and test."""
-    found = 0
-    for leak in (*LEAKS, KNOWN_SOUND):
+def nothing_leaks(rows: Rows, experiment: Experiment) -> Iterator[Finding]:
+    """No sound, recording or key in two of train, dev and test; no speaker either, unless the user knows it."""
+    found, known = 0, knows_speakers(experiment)
+    for leak in ways(KNOWN_SOUND, known):
         hashes = shared({path: _names(leak, part) for path, part in rows.items()})
         if len(hashes):
             found += 1
             where = next(places(leak, hashes, ((path, row) for path, part in rows.items() for row in part)), "")
             tell = worth_knowing if leak.warning else fault
             words = f"{leak.title}: {len(hashes)} against it ({where})"
-            yield tell(f"{words}: mend the manifests, then bash run_experiment.sh clean 0")
+            yield tell(f"{words}: mend the manifests, then {experiment.command('clean 0')}")
     if not found:
-        yield fact("train, dev and test share nothing")
+        yield fact(f"train, dev and test share nothing{', but for speakers (KNOWN_SPEAKERS=1)' if known else ''}")
 
 
-def tests_are_apart(rows: Rows, known_speakers: bool) -> Iterator[Finding]:
+def tests_are_apart(rows: Rows, experiment: Experiment) -> Iterator[Finding]:
     """Calls and speakers that would stop the scores of a test set, after days of training, stop the run now."""
     trained = [row for path, part in rows.items() if path.stem == "train" for row in part]
-    for kind in ("calls",) if known_speakers else ("calls", SPEAKERS):
+    for kind in ("calls",) if knows_speakers(experiment) else ("calls", SPEAKERS):
         for path, part in rows.items():
             if path.stem == "test" and (names := in_common(part, trained, kind)):
-                words = f"{len(names)} {kind} of {name_of(path)} are in train too (first: {names[0]})"
+                are = "is" if len(names) == 1 else "are"
+                words = f"{counted(len(names), kind[:-1])} of {name_of(path)} {are} in train too (first: {names[0]})"
                 yield fault(f"{words}: {way_on(kind == SPEAKERS)}")
+
+
+def knows_speakers(experiment: Experiment) -> bool:
+    """Whether the user knows that who speaks in a test set may speak in train too."""
+    return experiment["KNOWN_SPEAKERS"] == "1"
 
 
 def _names(leak: Leak, rows: list[Row]) -> Names:

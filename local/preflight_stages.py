@@ -33,10 +33,10 @@ def _rows_fit(ahead: StagesAhead) -> Iterator[Finding]:
         yield worth_knowing("stage 0 has not run: hours, updates, memory and time can be told once it has")
         return
     yield from of_rows.measured(ahead.rows)
-    yield from of_rows.prompts_fit(ahead.rows, ahead.experiment["PROMPT"])
+    yield from of_rows.prompts_fit(ahead.rows, ahead.experiment)
     yield from of_rows.targets_fit(ahead.rows)
-    yield from of_rows.nothing_leaks(ahead.rows)
-    yield from of_rows.tests_are_apart(ahead.rows, ahead.experiment["KNOWN_SPEAKERS"] == "1")
+    yield from of_rows.nothing_leaks(ahead.rows, ahead.experiment)
+    yield from of_rows.tests_are_apart(ahead.rows, ahead.experiment)
 
 
 def _model_fits(ahead: StagesAhead) -> Iterator[Finding]:

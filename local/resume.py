@@ -21,9 +21,10 @@ from data.errors import UserError
 from data.files import TEMPORARY, give_second_name
 from local import checkpoint, fingerprint
 from local.batches import tokens_of
-from local.checkpoint import START_OVER, Damaged
+from local.checkpoint import Damaged
 from local.config import StageConfig
 from local.distributed import World
+from local.experiment import command
 from local.fingerprint import Table
 from local.marks import NO_MATTER
 from local.replay import TrainingRows
@@ -68,7 +69,8 @@ class Generations:
                 self.newest_is_damaged = bool(damaged)
                 return state, f"{damaged[0]}: going on from {path}, the one before it" if damaged else ""
         if damaged:
-            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {START_OVER}")
+            over = command("clean STAGE")
+            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {over}")
         return None, ""
 
 
@@ -109,7 +111,7 @@ def refuse_changes(before: Table, now: Table, folder: Path) -> None:
     """Raises UserError naming what differs between the beginning of a training and today."""
     if changes := fingerprint.differences(before, now):
         what = f"{folder / NEWEST} goes on from something else: {'; '.join(changes)}"
-        raise UserError(f"{what}. Put that back, or start the stage over: {START_OVER}")
+        raise UserError(f"{what}. Put that back, or start the stage over: {command('clean STAGE')}")
 
 
 def processes(world: World) -> str:

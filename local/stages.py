@@ -16,7 +16,7 @@ what differs.
     stages.py replays STAGE     the rows of which a stage replays some; an empty line where it replays none
     stages.py hotwords STAGE    the keyword file of which a stage gives lists; an empty line where it gives none
     stages.py status            where each stage stands (local/status.py)
-    stages.py clean STAGE       removes what a stage made; `scores` removes the scores of all stages
+    stages.py clean STAGE       removes what a stage made; `silence` the set in which nobody speaks, `scores` all scores
     stages.py command WORD …    the command line that does this in this output folder
     stages.py next FIRST LAST   what to type after a run of these stages
     stages.py final             the folder of the last trained stage, whose model is to be put into service
@@ -38,7 +38,7 @@ from data.errors import UserError, run
 from data.files import write_text
 from local import experiment as experiments
 from local import marks, request, status
-from local.experiment import Experiment, shown_path
+from local.experiment import STAGE_FILES, Experiment, shown_path
 from local.marks import Decision
 
 SKIP = 10
@@ -110,7 +110,7 @@ def close_stage(experiment: Experiment, name: str) -> int:
     for path in marks.outputs(experiment, name):
         if not path.is_file() or path.stat().st_size == 0:
             raise UserError(f"{marks.title(name)} ended, but {shown_path(path)} is missing or empty")
-    if name in experiments.STAGE_FILES:
+    if name in STAGE_FILES:
         handed_on = shown_path(experiment.folder(name) / "model.pt") + "\n"
         write_text(experiment.checkpoint_note(name), handed_on)
         note_final(experiment)
@@ -136,11 +136,16 @@ def tell_next(experiment: Experiment, one_by_one: bool) -> int:
 
 
 def final(experiment: Experiment) -> str:
-    """The folder of the stage whose model the experiment ends with, so far."""
+    """The folder of the stage whose model the experiment ends with, so far; a note where today's settings would make another."""
     note = experiment.stages / "final_checkpoint.txt"
     if not note.is_file():
         raise UserError(f"no stage has been trained yet: {experiment.command('0 3')}")
-    return str(Path(note.read_text(encoding="utf-8").strip()).parent)
+    folder = Path(note.read_text(encoding="utf-8").strip()).parent
+    try:
+        marks.refuse_changes(experiment, next(name for name in STAGE_FILES if experiment.folder(name).name == folder.name))
+    except UserError as error:
+        print(f"{paint('note:', 'yellow', sys.stderr)} its model is taken as it is: {error}", file=sys.stderr)
+    return str(folder)
 
 
 def clean(experiment: Experiment, name: str) -> int:
@@ -162,6 +167,8 @@ def leavings(experiment: Experiment, name: str) -> list[Path]:
     if name == "scores":
         folders = [experiment.folder(stage) for stage in ALL if stage != "0"]
         return [folder / part for folder in folders for part in ("results.json", "decode")]
+    if name == "silence":
+        return [experiment.rows(marks.SILENT).parent]
     extra = {"0": [experiment.root / "mini"], "baseline": [], "control": []}
     return [*extra.get(name, [experiment.checkpoint_note(name)]), experiment.folder(name)]
 
@@ -179,8 +186,8 @@ def remove(path: Path) -> None:
 
 def settings(experiment: Experiment, names: list[str]) -> list[str]:
     """The words that local/config.py takes for these stages; those that train nothing have none."""
-    trained = [name for name in names if name in experiments.STAGE_FILES]
-    return [word for name in trained for word in (experiments.STAGE_FILES[name], *experiment.overrides(name))]
+    trained = [name for name in names if name in STAGE_FILES]
+    return [word for name in trained for word in (STAGE_FILES[name], *experiment.overrides(name))]
 
 
 def print_lines(lines: list[str]) -> int:

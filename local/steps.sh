@@ -6,12 +6,13 @@ logged() {    # logged COMMAND …: what it prints, to the terminal and to $log;
   if [[ -t 2 ]]; then "$@" | tee -a "$log"; else "$@" 2>&1 | tee -a "$log"; fi
 }
 
+why="" anew=""    # what a step found wrong, and the command that makes its stage anew once that is mended
 say_why() {    # say_why STATUS: the last line of a run that stops; 75: a signal asked its training to, and it has saved
-  local goes_on="the same command goes on from there: $again"
+  local goes_on=${anew:-"the same command goes on from there: $again"}
   if (($1 == 75)); then
     echo "stopped in $doing as asked; $goes_on" >&2
   else
-    complain "$doing failed${log:+, its log is $log}; once that is mended, $goes_on"
+    complain "$doing ${why:-failed}${log:+, its log is $log}; once that is mended, $goes_on"
   fi
 }
 
@@ -78,8 +79,20 @@ reads() {    # reads ROWS: whether a stage is trained or scored on them
   "$python" local/stages.py rows | grep -x "$1" >/dev/null
 }
 
-validate() {    # all rows that stage 0 made; its page is to be read and listened to
-  logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl --summary "$data/report.json" --page "$data/report.html"
+validate() {    # all rows that stage 0 made, a line a file where all is well; its page is to be read and listened to
+  local known=()
+  (($KNOWN_SPEAKERS == 0)) || known=(--known_speakers)
+  logged "$python" data/prepare_training_data.py validate "$data"/*/*.jsonl "${known[@]}" \
+    --summary "$data/report.json" --page "$data/report.html" | sed '/^  ✓/d; /^    [^ ]/d' || wrong_rows
+}
+
+wrong_rows() {    # they are as the corpora are: once those are mended, stage 0 makes all of them anew
+  local last
+  last=$(tail -n 1 "$log")
+  if [[ $last == failed:* ]]; then
+    why=$last anew="$("$python" local/stages.py command clean 0) && $again"
+  fi
+  return 1
 }
 
 check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3 is said today, not after stages 1 and 2
@@ -149,7 +162,9 @@ get_ready() {    # once, before the first stage that needs the model: what would
   log=""
   use_devices
   fetch_model
+  why="has not begun, see ✗ above"
   "$python" local/preflight.py check "$first" "$last"
+  why=""
 }
 
 use_devices() {    # torch must reach what was picked

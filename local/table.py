@@ -20,7 +20,6 @@ from typing import Any
 
 from data.errors import UserError, run
 from local.bootstrap import bounds_told, is_few, noted
-from local.experiment import STAGE_FOLDERS
 from local.figures import points
 from local.gates import gate_lines, guard_lines, listening_of
 from local.keywords import too_few
@@ -62,7 +61,7 @@ def report(exp_dir: Path) -> Iterator[str]:
     """All lines: the table, what it was scored on, gates, controls, the calls from their original files."""
     tree = tree_of(exp_dir.resolve() / "8k_telephone")
     stages = scored_stages(tree)
-    yield from grid("test sets, %", COLUMNS, {title(stage): cells(stages.get(stage, {})) for stage in STAGE_FOLDERS})
+    yield from grid("test sets, %", COLUMNS, {title(stage): cells(results) for stage, results in stages.items()})
     yield from ("", sizes(next(iter(stages.values()))), *doubts(stages), "")
     sure = {f"{title(stage)}, 95 %": cells(results, bounds) for stage, results in stages.items()}
     yield from grid("intervals by bootstrap over calls", COLUMNS, sure)

@@ -6,6 +6,7 @@ The one reader of finished work: for the table, the report, an export and its ca
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -18,7 +19,7 @@ from data.errors import UserError
 from data.text import scored_units
 from local.bootstrap import Interval, difference_interval
 from local.compare import call_of, edits_of, read_decoded
-from local.experiment import STAGE_FOLDERS, TOP, read_memory
+from local.experiment import STAGE_FOLDERS, TOP, Experiment, read_memory, shown_path
 
 Fields = dict[str, Any]
 HOME = Path("exp", "8k_telephone")
@@ -120,7 +121,8 @@ def load(folder: Path) -> Tree:
     for root in (folder, folder.parent, folder.parent.parent):
         if (root / HOME).is_dir():
             return tree_of(root / HOME)
-    raise UserError(f"{folder}: holds no {HOME}; name an output folder, such as exp_output")
+    first = Experiment(os.environ | {"OUTPUT_ROOT": shown_path(folder)}).command("0 3")
+    raise UserError(f"{folder}: no stage has been trained or scored there yet; a first result comes from {first}")
 
 
 def tree_of(home: Path) -> Tree:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from local import checkpoint, distributed, nano, train
+from local import checkpoint, distributed, engine, nano, train
 from local.batches import Utterances, collate, to_device
 from local.config import load_stage
 from local.dev_score import choose, score_dev
@@ -28,11 +28,12 @@ DECODED = 16  # dev utterances
 
 @dataclass(frozen=True)
 class Pace:
-    """Peak memory in GB; hours of audio an hour, of one process that never waits for its data."""
+    """Peak memory in GB; hours of audio an hour, of one process that never waits for its data; seconds until it is at work."""
 
     memory: float
     training: float
     decoding: float
+    start: float
 
 
 class Trial:
@@ -42,6 +43,7 @@ class Trial:
     """
 
     def __init__(self, words: list[str]) -> None:
+        began = time.monotonic()
         self._folder = tempfile.TemporaryDirectory(prefix="preflight_")
         arguments, settings = train.parse([*words, "--output_dir", self._folder.name])
         self.model_dir, self.folder = arguments.model_dir, Path(self._folder.name)
@@ -53,6 +55,7 @@ class Trial:
         self.data.epoch = 1
         self.costs = self.data.costs(1)
         self.batches = plan_epoch(self.costs, self.data.own, self.config, epoch=1)
+        self.start = engine.SECONDS + time.monotonic() - began
 
     def __enter__(self) -> Trial:
         return self
@@ -65,7 +68,7 @@ class Trial:
 
     def pace(self) -> Pace:
         """The largest batch first: what fails, fails there. Raises UserError where it does not fit."""
-        return Pace(self._peak_memory(), self._training_speed(), self._decoding_speed())
+        return Pace(self._peak_memory(), self._training_speed(), self._decoding_speed(), self.start)
 
     def _collated(self, batch: list[int]) -> dict:
         return to_device(collate([self.data[index] for index in batch]), self.world.device)

@@ -27,8 +27,10 @@ def made(path, text="{}\\n"):
     path.write_text(text)
 with open("programs.log", "a") as log:
     print(name, *words, file=log)
+if "validate" in words:
+    print(os.environ.get("SAY", ""))
 if os.environ.get("FAIL") and os.environ["FAIL"] in " ".join([name, *words]):
-    sys.exit("stand-in fails as asked")
+    sys.exit(1 if os.environ.get("SAY") else "stand-in fails as asked")
 if os.environ.get("WAIT") == name:    # until somebody asks it to stop, and a moment to save
     import signal, time
     def save(*_):

@@ -45,7 +45,7 @@ def experiment_in(folder: Path, model: Path, sets: dict[str, list[Row]], **varia
     values = {
         "CONFIG": "conf/small.sh", "OUTPUT_ROOT": str(folder), "MODEL": str(model), "PROMPT": DEFAULT_PROMPT, "SEED": "1",
         "DEV_CAP": "2", "INIT": "trained", "NNODES": "1", "CONTROLS": "0", "STAGE1_SET": micro, "STAGE2_SET": micro,
-        "STAGE3_SET": micro, "CALLS_TEST": "x",
+        "STAGE3_SET": micro, "CALLS_TEST": "x", "ORIGINALS": "0",
     }  # fmt: skip
     return Experiment(values | variables)
 

@@ -12,7 +12,7 @@ import soundfile
 from made_sound import voice, write_manifest
 
 from data.audio import AudioError, read_info, read_wideband, resample, to_int16
-from data.corpora import Reject, Utterance, detect, read_corpus
+from data.corpora import Reject, Utterance, described, detect, read_corpus
 from data.errors import UserError
 
 CALL = "20040503_220921_A901153_B901154"
@@ -106,7 +106,7 @@ def assert_speaks(item: Utterance, side: int, tolerance: float = 0.02) -> None:
 @pytest.mark.parametrize("coding", ["ulaw", "pcm"])
 def test_each_turn_of_hkust_is_of_its_own_side(tmp_path, coding):
     items = list(read_corpus(hkust(tmp_path, coding)))
-    assert detect(tmp_path) == "hkust"
+    assert detect(tmp_path) == "hkust" and described("hkust") == "calls, lines like 'start end A: text'"
     assert read_info(items[0].audio).format == "NIST" and read_info(items[0].audio).channels == 2
     assert [item.channel for item in items] == [0, 1, 0, 1]
     for item in items:

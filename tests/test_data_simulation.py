@@ -156,7 +156,7 @@ def test_no_key_writes_outside_the_folder(tmp_path, key):
 
 def test_a_lonely_talker_gets_no_babble_and_the_user_is_told(tmp_path, capsys):
     simulate_corpus(make_corpus(tmp_path / "c", count=2, talkers=1), tmp_path / "out", "--jobs", "1")
-    assert "has 1 talkers" in capsys.readouterr().err
+    assert "has 1 talker;" in capsys.readouterr().err
     assert read_rows(tmp_path / "out" / "train.jsonl")[0]["channel"]["talkers"] == []
 
 
@@ -181,6 +181,18 @@ def test_one_file(tmp_path, capsys):
     with_babble = target.read_bytes()
     main(["--input", str(source), "--output", str(target)])
     assert target.read_bytes() != with_babble
+
+
+def test_babble_that_was_drawn_and_that_nobody_makes_is_warned_of(tmp_path, capsys):
+    source, target = str(write_voice(tmp_path / "a.wav", 1)), str(tmp_path / "b.wav")
+    other = str(write_voice(tmp_path / "x.wav", 1, seed=5))
+    main(["--input", source, "--output", target, "--set", "snr_db=10"])
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"warning: {target}: profile default drew babble at snr_db 10, and nobody is there")
+    assert warning.endswith("--babble")
+    main(["--input", source, "--output", target, "--babble", other])
+    main(["--input", source, "--output", target, "--set", "talkers=0"])  # whose room is quiet, and meant to be
+    assert not capsys.readouterr().err
 
 
 def test_one_file_with_values_of_ones_own_and_a_picture(tmp_path, capsys):

@@ -80,6 +80,7 @@ def test_without_silence_and_with_known_speakers(tree):
     assert tree.run("0 1", SILENCE="0", KNOWN_SPEAKERS="1").returncode == 0
     programs = "\n".join(tree.programs())
     assert "silence" not in programs and programs.count("train.jsonl --known_speakers --output_dir") == 2
+    assert ".jsonl --known_speakers --summary" in programs
 
 
 def test_a_second_run_skips_all_within_seconds(finished):
@@ -103,15 +104,18 @@ def test_the_preflight_comes_once_before_the_model_is_used(tree):
 def test_a_failing_preflight_leaves_no_stage_begun(tree):
     done = tree.run("0 1", FAIL="preflight")
     assert done.returncode == 1 and "the same command goes on from there" in one_error(done)
+    assert one_error(done).startswith("error: stage baseline has not begun, see ✗ above; once that is mended, ")
     assert names(tree.programs())[-1] == "preflight"
     assert not tree.stages.exists()
     mended = tree.run("0 1", STAGE1_SET="++train_conf.max_epoch=2")
     assert mended.returncode == 0, mended.stderr
 
 
-@pytest.mark.parametrize(("words", "asked"), [("", "0 3"), ("2", "2 3"), ("0 1", "0 1")])
+@pytest.mark.parametrize(
+    ("words", "asked"), [("--dry-run", "0 3"), ("--dry-run 2", "2 3"), ("0 1 --dry-run", "0 1"), ("2 --dry-run", "2 3")]
+)
 def test_a_dry_run_hands_over_and_makes_nothing(tree, words, asked):
-    done = tree.run(f"--dry-run {words}")
+    done = tree.run(words)
     assert done.returncode == 0, done.stderr
     assert tree.programs() == [f"preflight plan {asked}"]
     assert not tree.output.exists()
@@ -131,6 +135,27 @@ def test_a_failing_step_names_stage_and_log_and_goes_on_next_time(tree):
     assert again.returncode == 0, again.stderr
     assert "== stage 2: begun" in again.stdout and "goes on" in again.stdout
     assert names(tree.programs()) == ["preflight", "train", "evaluate", "train", "evaluate", "table", "report"]
+
+
+def test_rows_that_are_wrong_end_stage_0_with_what_is_wrong_and_the_way_on(tree):
+    """The corpora are mended, then, and what was made of them does not count."""
+    done = tree.run("0 1", FAIL="validate")
+    assert one_error(done).startswith("error: stage 0 failed, its log is ") and "clean" not in one_error(done)
+    done = tree.run("0 1", FAIL="validate", SAY="failed: keys are unique (1 against it); 2 warnings")
+    again = "DEVICE=cpu bash run_experiment.sh"
+    assert done.returncode == 1 and one_error(done) == (
+        "error: stage 0 failed: keys are unique (1 against it); 2 warnings, its log is exp_output/data/stage0.log; "
+        f"once that is mended, {again} clean 0 && {again} 0 1"
+    )
+
+
+def test_a_line_for_each_file_of_rows_and_more_only_where_something_is_wrong(tree):
+    lines = ["a.jsonl: 3 utterances", "    Duration  ▁", "  ✓ keys are unique", "  ! the words: 1 against it", "      u1: a",
+             "splits together: 1 files", "  ✓ no call is in two splits", "all checks passed; 1 warning"]  # fmt: skip
+    done = tree.run("0 0", SAY="\n".join(lines))
+    told = done.stdout.partition(lines[0])
+    assert (told[1] + told[2]).splitlines()[:-1] == [lines[0], *lines[3:6], lines[-1]]
+    assert "\n".join(lines) in (tree.output / "data/stage0.log").read_text(encoding="utf-8")
 
 
 def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree):
@@ -181,7 +206,7 @@ def test_a_changed_setting_stops_names_itself_and_two_ways_on(tree):
     assert done.returncode == 1 and not tree.programs()
     assert "stage 2 was finished" in error and "optim_conf.lr was 5e-05, is now 0.5" in error
     assert "Put that back" in error and "bash run_experiment.sh clean 2" in error
-    assert "max_epoch" not in error  # the same as before, though it is written in another place
+    assert "max_epoch was" not in error  # the same as before, though it is written in another place
     cleaned = tree.run("clean 2")
     assert cleaned.returncode == 0 and not (tree.stages / "stage2_adapter").exists()
     assert not (tree.stages / "stage2_checkpoint.txt").exists()
@@ -247,6 +272,15 @@ def test_the_model_so_far_is_exported_and_without_one_the_command_is_named(tree)
     tree.programs()
     assert tree.run("export").returncode == 0
     assert tree.programs() == ["export exp_output/exp/8k_telephone/stage1_encoder exp_output/export/stage1_encoder"]
+
+
+def test_what_is_exported_while_its_stage_has_changed_is_said_in_a_line(tree):
+    assert tree.run("0 1").returncode == 0
+    assert not tree.run("export").stderr
+    (note,) = tree.run("export", SEED="5").stderr.splitlines()
+    assert note.startswith("note: its model is taken as it is: stage 1 was finished ") and "seed was 1, is now 5" in note
+    assert note.endswith("SEED=5 DEVICE=cpu bash run_experiment.sh clean 1")
+    assert tree.programs()[-1] == "export exp_output/exp/8k_telephone/stage1_encoder exp_output/export/stage1_encoder"
 
 
 def test_a_run_ends_with_what_to_type_next(tree):

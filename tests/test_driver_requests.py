@@ -18,7 +18,9 @@ def tree(tmp_path) -> Tree:
         ("0 9", "STOP_STAGE is 0, 1, 2 or 3, not '9'"),
         ("2 1", "STAGE 2 comes after STOP_STAGE 1"),
         ("0 1 2", "at most two arguments"),
-        ("--stage", "STAGE is 0, 1, 2 or 3"),
+        ("--stage", "STAGE is 0, 1, 2 or 3, not '--stage'; known: status, clean, report, evaluate, export, --dry-run"),
+        ("stauts", "STAGE is 0, 1, 2 or 3, not 'stauts'; did you mean status?"),
+        ("--dryrun 0 3", "not '--dryrun'; did you mean --dry-run?"),
         ("clean", "clean takes one of"),
         ("clean everything", "clean takes one of"),
         ("status now", "status takes no argument"),
@@ -28,7 +30,7 @@ def tree(tmp_path) -> Tree:
         ("--dry-run 3 1", "STAGE 3 comes after STOP_STAGE 1"),
         ("--dry-run 0 1 2", "at most two arguments"),
         ("--dry-run --dry-run", "STAGE is 0, 1, 2 or 3, not '--dry-run'"),
-        ("0 3 --dry-run", "at most two arguments"),
+        ("0 1 2 --dry-run", "at most two arguments"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_exit_2(tree, words, said):
@@ -110,11 +112,12 @@ def test_a_misspelt_variable_in_the_private_file_is_found_wherever_it_stands(tre
 
 def test_a_misspelt_variable_in_the_environment_is_noted_and_others_are_not(tree):
     others = {"PROMPT_COMMAND": "x", "LC_ALL": "C", "SLURM_NNODES": "2", "HOSTNAME": "a", "PYTHONPATH": "", "DATA": "x"}
-    done = tree.run("status", GENERAL_TRIAN="a", CUDA_VISIBLE_DEVICE="0", **others)
+    done = tree.run("status", GENERAL_TRIAN="a", CUDA_VISIBLE_DEVICE="0", SEDE="2", **others)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
         "note: nothing reads CUDA_VISIBLE_DEVICE of the environment; did you mean CUDA_VISIBLE_DEVICES?",
         "note: nothing reads GENERAL_TRIAN of the environment; did you mean GENERAL_TRAIN?",
+        "note: nothing reads SEDE of the environment; did you mean SEED?",
     ]
 
 

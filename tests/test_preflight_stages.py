@@ -9,6 +9,7 @@ import pytest
 import torch
 from small_experiment import Look, only_fault, split_rows
 
+from data.files import write_text
 from local import disk_need
 
 
@@ -74,7 +75,7 @@ def leak_a_speaker(sets):
     [
         (leak_a_sound, "no sound file is in two splits: 1 against it"),
         (leak_a_key, "no key with its text is in two splits"),
-        (leak_a_speaker, "1 speakers of real_8k_telephone/test are in train too (first: agent 7): take a test set of other"),
+        (leak_a_speaker, "1 speaker of real_8k_telephone/test is in train too (first: agent 7): take a test set of other"),
         (leak_a_recording, "no recording was simulated for two splits: 1 against it (/corpus/one.wav"),
     ],
 )
@@ -87,7 +88,18 @@ def test_what_leaks_between_the_splits_fails(look, rows, leak, said):
 def test_speakers_in_train_and_test_may_be_known(look, rows):
     sets = split_rows(rows)
     leak_a_speaker(sets)
-    assert look(sets=sets, KNOWN_SPEAKERS="1")[0]
+    passed, printed = look(sets=sets, KNOWN_SPEAKERS="1")
+    assert passed and "!" not in printed and "share nothing, but for speakers (KNOWN_SPEAKERS=1)" in printed
+
+
+def test_what_must_be_made_anew_is_cleaned_in_this_folder(look, rows):
+    sets = split_rows(rows)
+    leak_a_key(sets)
+    command = f"OUTPUT_ROOT={look.folder} bash run_experiment.sh clean 0"
+    assert only_fault(look(sets=sets)).endswith(f"mend the manifests, then CONFIG=conf/small.sh {command}")
+    write_text(look.folder / "experiment.json", '{"config": "conf/small.sh", "given": {}}')
+    assert only_fault(look(sets=sets)).endswith(f"mend the manifests, then {command}")
+    assert only_fault(look(PROMPT="说：")).endswith(f"set it back, or {command}")
 
 
 def test_targets_longer_than_ctc_can_say_are_worth_knowing(look, rows):

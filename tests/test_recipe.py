@@ -67,7 +67,7 @@ def test_the_monitoring_commands_tell_a_story(undisturbed: tuple[Path, str]) -> 
     assert re.search(r"stage3_lora epoch 1/1 dev loss .* CER \d+\.\d\d % \(LLM\)", story)
     folders = "exp_output/data/simulated_8k_telephone/*.jsonl exp_output/data/real_8k_telephone/*.jsonl"
     counted = shell(top, f"wc -l {folders}").splitlines()
-    assert [int(line.split()[0]) for line in counted] == [8, 8, 42, 8, 8, 38, 112]  # dev test train: 2 say nothing; 2 of 40 calls are marked
+    assert [int(line.split()[0]) for line in counted] == [8, 8, 42, 8, 8, 38, 112]  # dev test train: 2 without speech, 2 marked
     newest = shell(top, "cd exp_output/exp/8k_telephone/ && ls -td */").split()
     assert newest == ["stage3_lora/", "stage2_adapter/", "stage1_encoder/", "baseline/"]
 

@@ -27,7 +27,7 @@ def test_rows_stand_in_the_order_of_the_manifest(tmp_path, count):
     asked, line = make(tmp_path, utterances(tmp_path, 40), count=count)
     assert sorted(asked) == sorted(keys_of(tmp_path / "out"))
     assert keys_of(tmp_path / "out") == [f"u{n}" for n in range(40)]
-    assert line == f"read 40 = kept 40 + rejected 0; 0.00 hours, 1 speakers -> {tmp_path / 'out' / 'train.jsonl'}"
+    assert line == f"read 40 = kept 40 + rejected 0; 0.00 hours, 1 speaker -> {tmp_path / 'out' / 'train.jsonl'}"
     assert [path.name for path in (tmp_path / "out").glob("*.jsonl")] == ["train.jsonl"]
 
 

@@ -156,11 +156,29 @@ def test_silence_is_stage_0s_and_known_speakers_are_the_scores(experiment):
     finish(experiment, "0")
     finish(experiment, "1")
     assert experiment.rows("silence_8k_telephone/test") in experiment.data_rows()
-    with pytest.raises(UserError, match=r"stage 0 was finished .* SILENCE was 200, is now 9.*clean 0"):
-        marks.decide(Experiment({**experiment.values, "SILENCE": "9"}), "0")
+    fewer = Experiment({**experiment.values, "SILENCE": "9"})
+    with pytest.raises(UserError, match=r"stage 0 was finished .* SILENCE was 200, is now 9.*clean silence$"):
+        marks.decide(fewer, "0")
+    with pytest.raises(UserError, match=r"SILENCE was 200, is now 9.*clean 0$"):
+        marks.decide(Experiment({**fewer.values, "PROMPT": "说："}), "0")
     with pytest.raises(UserError, match=r"stage 1 was scored .* KNOWN_SPEAKERS was 0, is now 1.*clean scores"):
         marks.decide(Experiment({**experiment.values, "KNOWN_SPEAKERS": "1"}), "1")
     assert "silence_8k_telephone/test" not in Experiment({**experiment.values, "SILENCE": "0"}).data_names()
+
+
+def test_another_silence_makes_that_set_anew_and_nothing_else(experiment):
+    finish(experiment, "0")
+    fewer = Experiment({**experiment.values, "SILENCE": "9"})
+    stages.clean(fewer, "silence")
+    assert [path for path in experiment.data_rows() if not path.exists()] == [experiment.rows("silence_8k_telephone/test")]
+    decision = marks.decide(fewer, "0")
+    assert decision.verdict == "continue" and "silence_8k_telephone/test.jsonl is not there: made now" in decision.reason
+    finish(fewer, "0")
+    assert marks.decide(fewer, "0").verdict == "skip"
+    with pytest.raises(UserError, match="SILENCE was 9, is now 200"):
+        marks.decide(experiment, "0")
+    stages.clean(fewer, "silence")
+    assert marks.decide(Experiment({**experiment.values, "SILENCE": "0"}), "0").verdict == "skip"
 
 
 def test_what_is_going_to_be_made_anew_is_not_compared_yet(experiment):
@@ -237,6 +255,8 @@ def test_a_recommended_command_says_again_what_would_else_be_lost(tmp_path):
     assert fresh.command("0 3") == f"CONFIG='conf/a b.sh' CALLS_TEST='' SEED=2 {end}"
     experiments.remember(fresh)
     assert fresh.command("0 3") == end
+    later = Experiment({**fresh.values, "GIVEN": "CALLS_TEST SEED SILENCE", "SEED": "3", "SILENCE": "0"})
+    assert later.command("clean 0") == f"SEED=3 SILENCE=0 NPROC=2 OUTPUT_ROOT={tmp_path} bash run_experiment.sh clean 0"
 
 
 def test_every_variable_has_a_default_and_its_use():

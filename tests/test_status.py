@@ -13,7 +13,8 @@ from driver_tree import Tree, until, work_of
 
 METRICS = [
     {"kind": "dev", "epoch": 0, "update": 0, "total": 3.5, "cer_llm": 62.0, "cer_ctc": 59.0},
-    {"kind": "train", "epoch": 1, "update": 20, "total": 1.25, "updates": 150, "seconds_left": 3725.0},
+    {"kind": "dev", "epoch": 1, "update": 15, "total": 2.5, "cer_llm": 65.0, "cer_ctc": 41.0},
+    {"kind": "train", "epoch": 2, "update": 20, "total": 1.25, "updates": 150, "seconds_left": 3725.0},
 ]
 
 
@@ -53,7 +54,7 @@ def test_after_a_stage_that_failed(tree):
     write_metrics(tree)
     lines = told(tree)
     assert re.fullmatch(r"stage 0 +finished [\d-]+ [\d:]+ .*", lines[2])
-    assert re.fullmatch(r"stage 1 +interrupted +20 of 150 +1 of 1 +1\.250 +62\.00 +59\.00 +- +1:02:05 +\d+ kB", lines[4])
+    assert re.fullmatch(r"stage 1 +interrupted +20 of 150 +2 of 1 +1\.250 +65\.00 +41\.00 +- +1:02:05 +\d+ kB", lines[4])
     assert re.fullmatch(r"stage 2 +not run yet [ -]+", lines[5])
     assert lines[-1] == "next: DEVICE=cpu bash run_experiment.sh 1 3"
 
@@ -65,7 +66,7 @@ def test_beside_a_training_that_is_writing(tree):
     now = metrics.stat().st_mtime
     os.utime(metrics, (now + 1000, now + 1000))  # a line that comes later than the clock says: nothing is over
     lines = told(tree)
-    assert re.match(r"stage 1 +running +20 of 150 +1 of 1 +1\.250 .* \d:\d\d:\d\d ", lines[4])
+    assert re.match(r"stage 1 +running +20 of 150 +2 of 1 +1\.250 .* \d:\d\d:\d\d ", lines[4])
     assert lines[-1] == "next: tail -f exp_output/exp/8k_telephone/stage1_encoder/train.log"
     run.send_signal(signal.SIGTERM)
     assert run.wait(timeout=60) == 75
@@ -82,7 +83,7 @@ def test_how_far_stage_0_has_come(tree):
 def test_a_training_that_is_done_is_being_scored(tree):
     assert tree.run("0 1", FAIL="evaluate --model_dir local/mini/model --checkpoint exp_output").returncode != 0
     write_metrics(tree)
-    assert re.fullmatch(r"stage 1 +interrupted, scoring +20 of 150 .* 59\.00 +- +- +\d+ kB", told(tree)[4])
+    assert re.fullmatch(r"stage 1 +interrupted, scoring +20 of 150 .* 41\.00 +- +- +\d+ kB", told(tree)[4])
 
 
 def test_what_would_stop_a_run_is_said_with_the_ways_on(tree):

@@ -57,11 +57,12 @@ def edit(manifest: str, old: str, new: str, more: str = "") -> None:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
-    """A run over corpora of which one has a marked line and, among the first ten, an implausible one."""
+    """A run over corpora of which one has a marked line and, among the first ten, an implausible one; two share a speaker."""
     folder = tmp_path_factory.mktemp("prep")
     corpora = make_corpora(folder)
     marked = '{"key": "m", "source": "0.wav", "target": "字<ANNOTATION_ERROR>"}\n'
     edit(corpora["CALLS_TRAIN"], "第0句", "第" * 40, marked)
+    edit(corpora["GENERAL_DEV"], '"general_dev 0"', '"general_train 0"')
     return run_script(folder, **corpora), folder
 
 
@@ -75,7 +76,10 @@ def test_ten_utterances_of_each_corpus_are_made_and_checked(done):
     assert ran.stdout.count("  ✓ simulation 10/10") == 3 and "  ✓ conversion of the other half" in ran.stdout
     assert "✗" not in ran.stdout and "  ✓ validation" in ran.stdout
     ready, then = ran.stdout.splitlines()[-2:]
-    assert ready.startswith("✓") and then.startswith("next: CONFIG=conf/wenetspeech_telephone.sh ")
+    warned = [line for line in ran.stdout.splitlines() if line.startswith("  ! ")]
+    page = folder / "e x p" / "test_data_prep" / "report.html"
+    assert warned and ready == f"✓ stage 0 is ready; warnings: {len(warned)}, marked ! above and in {page}"
+    assert then.startswith("next: CONFIG=conf/wenetspeech_telephone.sh ")
     assert then.endswith(f"OUTPUT_ROOT='{folder}/e x p' bash run_experiment.sh 0 0")
     assert not (folder / "e x p" / "data").exists()
 
@@ -102,6 +106,7 @@ def test_a_corpus_that_fails_is_marked_and_the_others_are_tried(tmp_path):
     assert ran.stdout.count("  ✗ simulation\n") == ran.stdout.count("  ✓ simulation 10/10") == 1
     assert "  ✗ simulation 9/10" in ran.stdout and "  ✗ conversion 9/10" in ran.stdout
     assert "rejected/train.jsonl" in ran.stdout and "  ✓ validation" in ran.stdout
+    assert ran.stdout.splitlines()[-1].endswith(f"OUTPUT_ROOT='{tmp_path}/e x p' bash test_data_prep.sh")
 
 
 def test_help_and_wrong_arguments(tmp_path):

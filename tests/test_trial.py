@@ -15,10 +15,11 @@ from small_stage import MICRO
 from torch import nn
 
 from data.errors import UserError
-from local import checkpoint, nano
+from local import checkpoint, engine, nano
+from local.dev_score import choose
 from local.experiment import TOP
 from local.loop import Loop
-from local.plan_table import plan_lines
+from local.plan_table import forecast, plan_lines
 from local.preflight_stages import try_out
 from local.stages_ahead import StagesAhead
 from local.trial import Pace, Trial
@@ -50,7 +51,7 @@ def test_every_stage_learns_and_saves(ahead, name, tmp_path, capsys):
     assert passed, printed
     assert "✓ stage" in printed and "smoke run: loss" in printed and "what it saves loads" in printed
     pace = paces[name]
-    assert pace.memory > 0 and pace.training > 0 and pace.decoding > 0
+    assert pace.memory > 0 and pace.training > 0 and pace.decoding > 0 and pace.start > engine.SECONDS > 0
     assert {path for path in files(tmp_path)} == set(before), "something is left behind"
 
 
@@ -67,6 +68,27 @@ def test_the_plan_tells_time_memory_and_what_trains(ahead, model_dir, capsys):
     )
     assert f"audio_encoder {encoder:,}" in lines[2] and "control" in lines[3] and "lora" in lines[4]
     assert all(line.split()[-1].count(":") == 2 for line in lines[1:]), lines
+
+
+def test_time_counts_every_start_and_every_decoding(ahead, rows, tmp_path):
+    """At an hour of audio an hour, of one process that starts in 100 s: a stage trains, then scores; the baseline scores."""
+    paces = {name: Pace(1.0, 1.0, 1.0, 100.0) for name in ("1", "3")}
+    dev, test, simulated = (sum(row["speech_length"] for row in rows[n : n + 4]) * 0.06 for n in (4, 8, 12))
+    chosen = sum(row["speech_length"] for row in choose(rows[16:20], 2)) * 0.06  # of dev, after the epoch and twice more
+    micro = ahead("baseline 1", STAGE1_SET=" ".join(MICRO))
+    epochs = micro.configs["1"].train_conf.max_epoch
+    assert forecast(micro, "baseline", paces).seconds == pytest.approx(100 + dev + test)
+    (tmp_path / "words.txt").write_text("天气\n", encoding="utf-8")
+    listed = ahead("baseline 1 3", KEYWORDS=str(tmp_path / "words.txt"))
+    assert forecast(listed, "baseline", paces).seconds == pytest.approx(100 + dev + 3 * test)
+    trained = 100 + epochs * simulated + (epochs + 2) * chosen
+    assert forecast(listed, "1", paces).seconds == pytest.approx(trained + 100 + dev + 3 * test)
+    heard = [row | {"source": "a.wav"} for row in rows[8:12]]
+    listed.rows[listed.experiment.rows("real_8k_telephone/test")][:] = heard
+    again = ahead("3", ORIGINALS="1")
+    again.rows[again.experiment.rows("real_8k_telephone/test")][:] = heard
+    first = choose(heard, 1)[0]["speech_length"] * 0.06
+    assert forecast(again, "3", paces).seconds - forecast(listed, "3", paces).seconds == pytest.approx(first - 2 * test)
 
 
 def test_what_is_replayed_is_planned_tried_and_counted(ahead, rows, capsys):
@@ -97,7 +119,7 @@ def test_a_loss_that_does_not_fall_fails(ahead, monkeypatch, capsys):
 @pytest.fixture
 def without_steps(monkeypatch):
     """Nothing is trained or timed; what is saved and loaded is."""
-    monkeypatch.setattr(Trial, "pace", lambda self: Pace(1.0, 1.0, 1.0))
+    monkeypatch.setattr(Trial, "pace", lambda self: Pace(1.0, 1.0, 1.0, 1.0))
     monkeypatch.setattr(Trial, "smoke", lambda self: (2.0, 1.0))
 
 

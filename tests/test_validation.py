@@ -11,7 +11,7 @@ import tracemalloc
 
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_rows import check, rows_in, splits
 from made_sound import voice, write_voice
@@ -108,6 +108,25 @@ def test_a_call_in_two_splits_is_a_warning(tmp_path, capsys):
     assert "! no call is in two splits: 1" in capsys.readouterr().out
 
 
+def test_a_speaker_in_two_splits_is_a_warning_unless_it_is_known(tmp_path, capsys):
+    rows = [fields | {"speaker": "agent 7"} for fields in rows_in(tmp_path)]
+    files = splits(tmp_path, train=rows[:2], test=rows[2:])
+    assert validate(files)
+    told = capsys.readouterr().out
+    assert "! no speaker is in two splits: 1" in told and told.endswith("\nall checks passed; 1 warning\n")
+    assert validate(files, known_speakers=True)
+    told = capsys.readouterr().out
+    assert "speaker is in" not in told and told.endswith("\nall checks passed\n")
+
+
+def test_the_last_line_says_what_failed(tmp_path, capsys):
+    rows = rows_in(tmp_path)
+    spoil_key(rows), spoil_speech_length(rows)
+    assert not check(tmp_path, rows, audio=False)
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == "failed: keys are unique (1 against it), speech_length is positive (1 against it); 1 warning"
+
+
 def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path, capsys):
     write_rows(tmp_path / "train.jsonl", rows_in(tmp_path))
     assert not validate([tmp_path / "nowhere.jsonl", tmp_path / "train.jsonl"])
@@ -171,6 +190,7 @@ CHANNEL = ["legs", "profile", "level_dbov", "snr_db", "talkers", "loss_rate", "l
 @given(
     fields=st.dictionaries(st.sampled_from([*FIELDS, *CHANNEL]), ANYTHING), path=st.text(max_size=300), text=st.text(max_size=9)
 )
+@example(fields={"loss_rate": 2e23}, path="", text="")
 def test_no_row_makes_a_traceback(tmp_path_factory, fields, path, text):
     folder = tmp_path_factory.mktemp("any")
     odd = row("k", path or "x", text, 16000)
