@@ -1,7 +1,7 @@
 # The built-in experiment: Mandarin made by a speech synthesiser, a small Fun-ASR-Nano that plays the released model.
 # Needs no data and no GPU. It shows that the recipe works and what each stage is for, not what the real model reaches.
 : "${MODEL:=local/mini/model}"
-: "${MINI_GENERAL_TRAIN:=1600}"
+: "${MINI_GENERAL_TRAIN:=5000}"
 : "${MINI_GENERAL_DEV:=80}"
 : "${MINI_GENERAL_TEST:=150}"
 : "${MINI_CALLS_TRAIN:=1000}"
@@ -21,6 +21,7 @@
 
 # A model of a few million parameters takes larger steps and smaller batches than one of 868.9 million.
 small="++dataset_conf.batch_size_utts=16 ++dataset_conf.num_workers=1 ++train_conf.log_interval=20 ++scheduler_conf.warmup_steps=20"
-: "${STAGE1_SET:=$small ++train_conf.max_epoch=2 ++optim_conf.lr=1e-3}"
-: "${STAGE2_SET:=$small ++train_conf.max_epoch=2 ++optim_conf.lr=5e-4}"
-: "${STAGE3_SET:=$small ++train_conf.max_epoch=8 ++optim_conf.lr=4e-3 ++train_conf.accum_grad=1 ++dataset_conf.replay_share=0.5 ++dataset_conf.hotword_rate=0.25}"
+wideband="++dataset_conf.replay_share=0.15"
+: "${STAGE1_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=1e-3}"
+: "${STAGE2_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=5e-4}"
+: "${STAGE3_SET:=$small ++train_conf.max_epoch=4 ++optim_conf.lr=2e-3 ++train_conf.accum_grad=1 ++dataset_conf.replay_share=0.7 ++dataset_conf.hotword_rate=0.25}"

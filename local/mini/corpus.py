@@ -36,7 +36,8 @@ from local.mini.talkers import Talker, talkers
 SPLITS = ("train", "dev", "test")
 UTTERANCES_A_CALL = 5
 ONE_IN = 20  # training lines of the calls are annotation errors
-MADE_UP = 2  # every such general training sentence has made-up words: who speaks of anything knows more than a grammar does
+# Of the general training sentences in turn: who speaks of anything says more than one grammar does.
+SPOKEN = ("general", "scrambled", "drills", "scrambled")
 CHUNK = 25  # utterances a process: espeak-ng's jitter depends on what a process said before, so each begins afresh
 
 
@@ -71,7 +72,7 @@ def lines(domain: str, split: str, count: int, seed: int) -> list[Line]:
 
 
 def _grammar(domain: str, split: str, number: int) -> str:
-    return "drills" if (domain, split) == ("general", "train") and number % MADE_UP == 0 else domain
+    return SPOKEN[number % len(SPOKEN)] if (domain, split) == ("general", "train") else domain
 
 
 def make_chunk(chunk: list[Line], folder: Path, domain: str, seed: int) -> int:

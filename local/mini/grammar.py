@@ -111,8 +111,15 @@ _DRILLS = _GENERAL | {
     "character": tuple(sorted(_characters(_GENERAL))),
     **dict.fromkeys(("thing", "event", "place", "goods", "adjective", "device"), _MADE_UP),
 }
+# Its words, made-up ones and single characters in any order: who hears these must not expect a sentence either.
+_SCRAMBLED = _DRILLS | {
+    "sentence": tuple(count * "{piece}" for count in range(2, 8)),
+    "piece": ("{known}", "{known}", "{please}", "{switch}", "{day}", "{how}", "{question}", "{number}", "{measure}", "{digits}", "{name}",
+              "{place}", "{character}", "{character}", *"的了吗和把在不很会说是给有多我你没一到元点"),
+    "known": (*_GENERAL["thing"], *_GENERAL["event"], *_GENERAL["adjective"]),
+}  # fmt: skip
 DOMAINS = {"general": _GENERAL, "calls": _CALLS}
-GRAMMARS = DOMAINS | {"drills": _DRILLS}
+GRAMMARS = DOMAINS | {"drills": _DRILLS, "scrambled": _SCRAMBLED}
 
 
 def characters(domain: str) -> set[str]:
