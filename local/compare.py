@@ -15,7 +15,7 @@ if not __package__:  # `python local/compare.py`: the top folder, not local/, mu
 
 import argparse
 import json
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data.errors import UserError, run
@@ -41,14 +41,18 @@ def read_decoded(folder: Path, name: str) -> dict[str, Line]:
         raise UserError(f"{path}: is no file of decoded lines; score the stage again") from None
 
 
-def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[Hashable, Line, Line]]:
-    """Call (else key) and both lines of each utterance. Raises UserError when they are not the same utterances."""
+def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[str, Line, Line]]:
+    """Call and both lines of each utterance. Raises UserError when they are not the same utterances.
+
+    A call goes by the key of its first utterance: in another corpus its own name may be that of another call.
+    """
     here, there = read_decoded(folder, name), read_decoded(baseline, name)
+    first: dict[str, str] = {}
     for key, line in here.items():
         other = there.get(key)
         if other is None or other["ref"] != line["ref"]:
             raise UserError(f"{baseline}: has not the utterance {key} of {folder}: score both on the same set")
-        yield call_of(line), line, other
+        yield first.setdefault(call_of(line), key), line, other
     if len(there) > len(here):
         raise UserError(f"{folder}: lacks {len(there) - len(here)} utterances of {baseline}: score both on the same set")
 
@@ -69,7 +73,7 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
 
 
-def difference(here: Ratio, there: Ratio, groups: list[Hashable], of_keywords: bool = False) -> str:
+def difference(here: Ratio, there: Ratio, groups: list[str], of_keywords: bool = False) -> str:
     """Both rates, and what the first has more: of the same draws. A single call has no interval."""
     more = [one - other for one, other in zip(here[0], there[0], strict=True)]
     ratios = {"here": here, "there": there, "more": (more, here[1])}

@@ -159,6 +159,12 @@ def test_a_call_that_several_runs_have_heard_is_drawn_as_one(tmp_path, capsys):
     assert lines[5].startswith("36 utterances of 12 calls")
 
 
+def test_calls_of_two_corpora_are_two_though_their_names_are_alike(tmp_path, capsys):
+    sides = [[decoded(tmp_path / f"{n}{side}", {f"{name}{n}": "一二" for name in "abcdefghijkl"}) for side in "ab"] for n in "12"]
+    assert main([folder for pair in sides for folder in pair]) == 0
+    assert "24 utterances of 24 calls" in capsys.readouterr().out
+
+
 def test_a_result_without_ctc_branch_is_compared_by_its_llm(tmp_path, capsys):
     folders = [decoded(tmp_path / name, {"a1": "一二三四", "b1": "一二三四"}) for name in ("a", "b")]
     path = tmp_path / "a/decode/calls_test.jsonl"
