@@ -26,6 +26,8 @@ STAGE_FILES = {
     "2": "conf/stage2_adapter_align.yaml",
     "3": "conf/stage3_lora_domain.yaml",
 }
+HEARD = {"1": "simulated_8k_telephone", "2": "simulated_8k_telephone", "3": "real_8k_telephone"}  # in a stage's training
+REPLAYED = {"1": "general_16k", "2": "general_16k", "3": "simulated_8k_telephone"}  # where it replays something
 MACHINE = {
     "DEVICE",
     "NPROC",
@@ -112,22 +114,20 @@ class Experiment:
 
     def overrides(self, stage: str) -> list[str]:
         """The `++key=value` words over a stage's YAML file."""
-        own = "1" if stage == "control" else stage
         words = [f"++seed={self['SEED']}", f"++train_conf.dev_utterances={self['DEV_CAP']}"]
         if self["SIMULATE"] and stage in ("1", "2"):
             words.append(f"++dataset_conf.simulate={self['SIMULATE']}")
-        return words + self[f"STAGE{own}_SET"].split()
+        return words + self[f"STAGE{like(stage)}_SET"].split()
 
     def settings(self, stage: str) -> fingerprint.Table:
         """A stage's YAML file with the overrides of this experiment; the control has those of stage 1."""
-        file = STAGE_FILES["1" if stage == "control" else stage]
-        return fingerprint.overridden(fingerprint.flatten_yaml(TOP / file), self.overrides(stage))
+        return fingerprint.overridden(fingerprint.flatten_yaml(TOP / STAGE_FILES[like(stage)]), self.overrides(stage))
 
     def replays(self, stage: str) -> str:
         """The rows of which a stage replays some: what the model could do before it. Empty where it replays none."""
         if self.settings(stage).get("dataset_conf.replay_share", "0") == "0":
             return ""
-        return "simulated_8k_telephone/train" if stage == "3" else "general_16k/train"
+        return f"{REPLAYED[like(stage)]}/train"
 
     def hotwords(self, stage: str) -> str:
         """The file of whose words a stage gives lists to its utterances. Empty where it gives none."""
@@ -142,6 +142,11 @@ class Experiment:
         new = [name for name in names if self[name] not in usual.get(name, ()) and self[name] != known.get(name)]
         said = [f"{name}={shlex.quote(self[name])} " for name in new]
         return f"{''.join(said)}bash run_experiment.sh {words}"
+
+
+def like(stage: str) -> str:
+    """The stage whose settings and steps a stage has: the control those of stage 1."""
+    return "1" if stage == "control" else stage
 
 
 def command(words: str) -> str:

@@ -11,12 +11,9 @@ from typing import Any
 
 from data.errors import UserError
 from local.bootstrap import Interval
-from local.experiment import STAGE_FOLDERS
+from local.experiment import HEARD, REPLAYED, STAGE_FOLDERS
 from local.tally import SECONDS_A_FRAME
 from local.tree import Fields, Stage, Tree, difference, tree_of
-
-HEARD = {"1": "simulated_8k_telephone", "2": "simulated_8k_telephone", "3": "real_8k_telephone"}  # in a stage's training
-REPLAYED = {"1": "general_16k", "2": "general_16k", "3": "simulated_8k_telephone"}  # where it replays something
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from data.errors import UserError
 from data.files import write_text
 from data.fragment import split_fragment
 from local import fingerprint
-from local.experiment import STAGE_FILES, TOP, Experiment, shown_path
+from local.experiment import HEARD, STAGE_FILES, TOP, Experiment, like, shown_path
 from local.fingerprint import Table
 
 MODEL_PARTS = ("config.yaml", "model.pt")
@@ -165,7 +165,7 @@ def work(experiment: Experiment, name: str) -> Table:
         return {"MODEL": model_digest(experiment)}
     settings = experiment.settings(name)
     table = {key: value for key, value in settings.items() if not key.startswith(NO_MATTER)}
-    corpus = "real_8k_telephone" if name == "3" else "simulated_8k_telephone"
+    corpus = HEARD[like(name)]
     if name == "control":
         table["GENERAL_TRAIN"] = corpus_digest(experiment, "GENERAL_TRAIN")
     else:

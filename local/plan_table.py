@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from data.manifest import hours
 from local.disk_need import GB
+from local.experiment import like
 from local.figures import clock
 from local.marks import SCORED, title
 from local.originals import with_originals
 from local.preflight_machine import machine_name
 from local.preflight_rows import Row
-from local.stages_ahead import StagesAhead, like
+from local.stages_ahead import StagesAhead
 from local.trial import Pace
 
 UNKNOWN = "–"

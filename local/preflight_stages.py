@@ -11,9 +11,10 @@ import torch
 from local import disk_need
 from local import preflight_model as of_model
 from local import preflight_rows as of_rows
+from local.experiment import like
 from local.findings import Finding, fact, fault, passes, verdict, worth_knowing
 from local.marks import title
-from local.stages_ahead import StagesAhead, like
+from local.stages_ahead import StagesAhead
 from local.trial import STEPS, Pace, Trial
 
 

@@ -12,7 +12,7 @@ from local.config import StageConfig, load_stage
 from local.contract import declare
 from local.dev_score import choose
 from local.devices import Choice
-from local.experiment import STAGE_FILES, TOP, Experiment
+from local.experiment import HEARD, STAGE_FILES, TOP, Experiment, like
 from local.preflight_model import outline
 from local.preflight_rows import Row, Rows, read_all
 from local.replay import TrainingRows
@@ -47,8 +47,7 @@ class StagesAhead:
 
     def train_file(self, name: str) -> Path:
         """The control's own rows are made when it runs, of the same utterances as those of stage 1."""
-        corpus = "real_8k_telephone" if name == "3" else "simulated_8k_telephone"
-        return self.experiment.rows(f"{corpus}/train")
+        return self.experiment.rows(f"{HEARD[like(name)]}/train")
 
     def dev_file(self, name: str) -> Path:
         return self.train_file(name).with_name("dev.jsonl")
@@ -115,8 +114,3 @@ class StagesAhead:
         if keywords := self.keyword_file(name):
             arguments["--keywords"] = keywords
         return [*(str(word) for pair in arguments.items() for word in pair), *self.experiment.overrides(name)]
-
-
-def like(name: str) -> str:
-    """The stage whose settings and steps a stage has: the control those of stage 1."""
-    return "1" if name == "control" else name
