@@ -55,8 +55,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "some met": ("{met} of {count} gates are met", "{count} 项门槛达到 {met} 项"),
     "no gates": ("No stage with a gate has been scored", "还没有带门槛的阶段被评分"),
     "gates explained": (
-        "Gates are judged on dev, never on test. One that is missed stops nothing; it says what to try next.",
-        "门槛只在开发集上判定，绝不用测试集。没有达到也不会中断实验，只会说明下一步可以试什么。",
+        "Gates are judged on dev, the guard on its own test set. One that is missed stops nothing; it says what to try next.",
+        "门槛在开发集上判定，守护集用它自己的测试集。没有达到也不会中断实验，只会说明下一步可以试什么。",
     ),
     "gate loss": (
         "{name} loss on dev {before} → {found} ({change} %), wanted down by {wanted} %",
@@ -67,8 +67,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
     "gate listening": (
-        "the CER on the calls’ dev set, wanted higher with the texts of other utterances, is so by {found} [{low}, {high}]",
-        "换成其他语音的文本，通话开发集 CER 应当更高：高出 {found} [{low}, {high}]",
+        "with the texts of other utterances, the CER on the calls’ dev set is higher by {found} [{low}, {high}]",
+        "换成其他语音的文本，通话开发集 CER 高出 {found} [{low}, {high}]",
     ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
