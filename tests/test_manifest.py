@@ -65,7 +65,7 @@ def test_a_bad_row_is_named_by_file_and_line(tmp_path, line, message):
 
 
 def test_missing_and_empty_files_say_what_to_do(tmp_path):
-    with pytest.raises(UserError, match=r"run_experiment\.sh 0 0"):
+    with pytest.raises(UserError, match="no such file; stage 0 makes it"):
         read_rows(tmp_path / "train.jsonl")
     (tmp_path / "train.jsonl").touch()
     with pytest.raises(UserError, match="holds no utterance"):
