@@ -21,6 +21,7 @@
 
 # A model of a few million parameters takes larger steps and smaller batches than one of 868.9 million.
 small="++dataset_conf.batch_size_utts=16 ++dataset_conf.num_workers=1 ++train_conf.log_interval=20 ++scheduler_conf.warmup_steps=20"
+# Against forgetting, stages 1 and 2 replay wideband speech, stage 3 general speech over the telephone.
 wideband="++dataset_conf.replay_share=0.15"
 : "${STAGE1_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=1e-3}"
 : "${STAGE2_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=5e-4}"

@@ -5,12 +5,12 @@ is training JSONL or a corpus in any form that stage 0 reads, 8 kHz too. The dri
 scores another checkpoint in the folder (`--checkpoint`), and starts it by torchrun where several processes share the work.
 
 Test calls, speakers or sound that are found in the rows of --train stop it, with the list in in_train.txt (in the output
-folder, else in the current one). It writes decode/NAME.jsonl for each set (key,
-reference, both hypotheses, why the LLM's was cut where it was, its errors in their place) and, last of all, results.json,
-and prints a table. The calls are also scored with the texts that the model heard in *other* utterances: if it
-listens, that is far worse. With --keywords it is decoded twice more, with lists of them in the prompt: the whole one, and what of
-it the utterance does not hold. In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals,
-some calls are decoded from the original 8 kHz files by an unmodified AutoModel, and both ways are compared.
+folder, else in the current one). It writes decode/NAME.jsonl for each set (key, reference, both hypotheses, why the LLM's
+was cut where it was, its errors in their place) and, last of all, results.json, and prints a table. The calls are also
+scored with the texts that the model heard in *other* utterances: if it listens, that is far worse. With --keywords the test
+calls are decoded twice more, with lists of them in the prompt: the whole one, and what of it the utterance does not hold.
+In the set `silence` nobody speaks: its texts are counted as false alarms. With --originals, some calls are decoded from the
+original 8 kHz files by an unmodified AutoModel, and both ways are compared.
 """
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error("two sets of one name: --data NAME=FILE gives each its own")
     if "WORLD_SIZE" in os.environ and (arguments.output_dir is None or arguments.device == "auto"):
         parser.error("several processes need an --output_dir and a --device")
+    arguments.listed_in = arguments.output_dir or Path()  # what must not vanish with texts that are only printed
     return arguments
 
 
@@ -130,7 +131,6 @@ def main(argv: list[str] | None = None) -> int:
         keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.callback(distributed.leave, world)
-        arguments.listed_in = arguments.output_dir or Path()  # what must not vanish with the texts
         if arguments.output_dir is None:
             room = stack.enter_context(TemporaryDirectory(prefix="evaluate_"))
             arguments.output_dir = Path(room) / Path(arguments.model_dir).name

@@ -121,7 +121,9 @@ def refuse_changes(experiment: Experiment, name: str, upstream: bool = True) -> 
     for part, make, to_clean in (("work", work, name), ("scores", scores, "scores")):
         if not mark or (part == "scores" and not (scored and upstream)):
             continue
-        skipped = [*(() if upstream else UPSTREAM), *(() if experiment.rows(SILENT).parent.exists() else ("SILENCE",))]
+        skipped = set() if upstream else set(UPSTREAM)
+        if not experiment.rows(SILENT).parent.exists():
+            skipped.add("SILENCE")
         changes = fingerprint.differences(mark[part], make(experiment, name), skipped)
         if changes:
             if all(change.startswith("SILENCE ") for change in changes):

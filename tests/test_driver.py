@@ -265,24 +265,6 @@ def test_what_is_no_stage_is_handed_over(finished, words, command):
     assert finished.programs() == [command]
 
 
-def test_the_model_so_far_is_exported_and_without_one_the_command_is_named(tree):
-    command = "CONFIG=conf/micro.sh DEVICE=cpu bash run_experiment.sh 0 3"
-    assert one_error(tree.run("export")).endswith(f"no stage has been trained yet: {command}")
-    assert tree.run("0 1").returncode == 0
-    tree.programs()
-    assert tree.run("export").returncode == 0
-    assert tree.programs() == ["export exp_output/exp/8k_telephone/stage1_encoder exp_output/export/stage1_encoder"]
-
-
-def test_what_is_exported_while_its_stage_has_changed_is_said_in_a_line(tree):
-    assert tree.run("0 1").returncode == 0
-    assert not tree.run("export").stderr
-    (note,) = tree.run("export", SEED="5").stderr.splitlines()
-    assert note.startswith("note: its model is taken as it is: stage 1 was finished ") and "seed was 1, is now 5" in note
-    assert note.endswith("SEED=5 DEVICE=cpu bash run_experiment.sh clean 1")
-    assert tree.programs()[-1] == "export exp_output/exp/8k_telephone/stage1_encoder exp_output/export/stage1_encoder"
-
-
 def test_a_run_ends_with_what_to_type_next(tree):
     ends = [tree.run(words).stdout.splitlines()[-1] for words in ("0 0", "1 1", "2 3")]
     assert ends == [f"next: DEVICE=cpu bash run_experiment.sh {words}" for words in ("1 1", "2 2", "export")]

@@ -32,3 +32,9 @@ def test_whatever_is_named_is_looked_at_before_anything_is_made(tmp_path, monkey
     with pytest.raises(UserError, match=message) as caught:
         evaluate.main([word for pair in words.items() for word in pair])
     assert "stage 0 makes it" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_no_corpus_is_one_line(tmp_path, model_dir):
+    (tmp_path / "mine.jsonl").write_text("not a corpus\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"mine\.jsonl: is neither training JSONL nor a corpus"):
+        evaluate.main(["--model", str(model_dir), "--data", str(tmp_path / "mine.jsonl"), "--device", "cpu"])

@@ -15,10 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from made_sound import voice
 from report_tree import HOSTILE, TEXTS, make_tree
 
-from data import report_page
 from data.errors import UserError
 from data.manifest import write_rows
 from data.storage import mu_law_wav
@@ -26,7 +24,6 @@ from local.gates import NEXT_STEPS
 from local.report.__main__ import main
 from local.report.curves import MOST_POINTS, thinned
 from local.report.errors import aligned
-from local.report.words import LANGUAGES, NEXT_STEPS_ZH, WORDS, tr
 from local.tree import read_lines
 
 TOP = Path(__file__).resolve().parents[1]
@@ -128,10 +125,6 @@ def test_that_nobody_said_a_keyword_is_said(tmp_path):
     assert "calls_test: nobody says any of the keywords" in told and "calls_dev: 4 keywords are not enough" in told
 
 
-def test_every_gate_has_its_advice_in_both_languages():
-    assert NEXT_STEPS.keys() == NEXT_STEPS_ZH.keys()
-
-
 def test_the_table_has_rates_with_intervals_and_paired_differences(page):
     told = re.sub(r"\s+", " ", section(page.read_text(encoding="utf-8"), "scores"))
     assert "CER, LLM 40.00 37.50 … 42.50 30.00 27.50 … 32.50 20.00 17.50 … 22.50 10.00 7.50 … 12.50" in told
@@ -219,53 +212,9 @@ def test_neither_torch_nor_funasr_is_imported(tree):
     assert "'numpy'" in done.stdout and "'torch'" not in done.stdout and "'funasr'" not in done.stdout
 
 
-# --- words, colours, sounds ------------------------------------------------------------------------------
-
-
-def test_every_text_is_there_in_both_languages():
-    for key, texts in WORDS.items():
-        assert len(texts) == len(LANGUAGES) and all(text.strip() for text in texts), key
-        fields = [set(re.findall(r"\{(\w+)\}", text)) for text in texts]
-        assert fields[0] == fields[1], key
-        neutral = not re.search("[a-z]{4}", texts[0])
-        assert neutral or texts[0] == "中文" or re.search("[\u4e00-\u9fff]", texts[1]), key
-        assert texts[0] == "中文" or not re.search("[\u4e00-\u9fff]", texts[0]), key
-
-
-def test_every_text_is_used():
-    sources = "".join(path.read_text(encoding="utf-8") for path in (TOP / "local/report").glob("*.py") if path.name != "words.py")
-    families = ("stage ", "bucket ", "curve ", "key ", "difference ", "alarms ")
-    assert not [key for key in WORDS if not key.startswith(families) and not re.search(f"""['"]{key}['"]""", sources)]
-
-
-def test_values_cannot_break_out_of_their_text():
-    shown = tr("baseline wrote", text="{text}</span><script>")
-    assert shown.count("<span") == shown.count("</span>") == 2 and "<script" not in shown
-
-
 def test_the_same_folder_makes_the_same_page(page, tree):
     before = page.read_bytes()
     assert main([str(tree)]) == 0 and page.read_bytes() == before
-
-
-def contrast(first: str, second: str) -> float:
-    """Of two colours `#rrggbb`, as WCAG 2 defines it."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    high, low = sorted((luminance(first), luminance(second)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("place", [0, 1])
-def test_words_stand_out_from_the_page_in_light_and_dark(place):
-    style = report_page.STYLE.read_text(encoding="utf-8")
-    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", style.split("@media")[place]))
-    for word in ("ink", "soft", "accent", "good", "warn", "bad"):
-        assert min(contrast(colours[word], colours[ground]) for ground in ("page", "card")) >= 4.5, word
 
 
 def test_long_curves_are_thinned_and_keep_their_ends_and_level():
@@ -273,15 +222,6 @@ def test_long_curves_are_thinned_and_keep_their_ends_and_level():
     few = thinned(points)
     assert len(few) <= MOST_POINTS + 2 and (few[0], few[-1]) == (points[0], points[-1])
     assert np.mean([y for _, y in few[1:-1]]) == pytest.approx(5.5, abs=0.02) and thinned(points[:9]) == points[:9]
-
-
-def test_mu_law_wavs_are_what_libsndfile_reads():
-    sound = voice(0.501, 8000)
-    content = mu_law_wav(sound[:4001])  # an odd number: RIFF pads it
-    samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
-    assert rate == 8000 and len(samples) == 4001 and len(content) % 2 == 0
-    assert soundfile.info(io.BytesIO(content)).subtype == "ULAW"
-    assert np.abs(samples - sound[:4001]).max() < 0.02 and np.corrcoef(samples, sound[:4001])[0, 1] > 0.99
 
 
 # --- one page, that asks for nothing ------------------------------------------------------------------------

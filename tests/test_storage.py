@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from data.audio import read_audio, read_wideband
 from data.manifest import read_rows
 from data.prepare_training_data import main
 from data.prompt import audio_path
-from data.storage import FORMS, hear, store
+from data.storage import FORMS, hear, mu_law_wav, store
 
 QUIET = ("--jobs", "1", "--rule", "too_fast=off")
 
@@ -147,3 +148,12 @@ def test_a_row_that_does_not_say_how_long_it_will_be_fails_validation(tmp_path, 
         path.write_text("".join(json.dumps(row | spoil) + "\n" for row in rows), encoding="utf-8")
         assert main(["validate", str(path), "--check_audio"]) == 1
         assert told in capsys.readouterr().out
+
+
+def test_mu_law_wavs_are_what_libsndfile_reads():
+    sound = voice(0.501, 8000)
+    content = mu_law_wav(sound[:4001])  # an odd number: RIFF pads it
+    samples, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert rate == 8000 and len(samples) == 4001 and len(content) % 2 == 0
+    assert soundfile.info(io.BytesIO(content)).subtype == "ULAW"
+    assert np.abs(samples - sound[:4001]).max() < 0.02 and np.corrcoef(samples, sound[:4001])[0, 1] > 0.99

@@ -12,9 +12,21 @@ from local.experiment import STAGE_FILES
 from local.figures import points
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
 from local.keywords import least_shown
-from local.report.words import GUARD_STEPS_ZH, NEXT_STEPS_ZH, both, note, tr
+from local.report.words import both, note, tr
 from local.tree import CALLS, GUARD, Stage, Tree, difference
 
+NEXT_STEPS_ZH = {  # as local.gates has them in English
+    ("loss", "1"): "如果 train.log 里开发集损失仍在下降，提高 train_conf.max_epoch 或 optim_conf.lr",
+    ("loss", "2"): "提高 train_conf.max_epoch 或 optim_conf.lr；阶段 1 的 CTC 损失会让这里可降的变少",
+    ("cer", "1"): "模拟更多小时和说话人，让信道更接近真实通话；阶段 3 还会继续适应",
+    ("cer", "2"): "把阶段 1 训练得更久，编码器起主要作用；阶段 3 会适应通话",
+    ("cer", "3"): "标注更多通话，或提高 lora_conf.r 或 optim_conf.lr",
+    ("listening", "1"): "先在 data/report.html 听语音与文本是否对应，再提高 train_conf.max_epoch",
+    ("listening", "2"): "提高 train_conf.max_epoch 或 optim_conf.lr：编码器听到的还没有传到 LLM",
+    ("listening", "3"): "把阶段 1 和 2 训练得更久；如果之前在听，就降低 optim_conf.lr",
+    ("kwer", "3"): "标注更多含有漏识关键词的通话：results.json 的 `rows` 列出了它们",
+}
+GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或 train_conf.max_epoch"
 _short = partial(points, digits=1)
 GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
 
