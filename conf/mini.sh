@@ -24,5 +24,5 @@ small="++dataset_conf.batch_size_utts=16 ++dataset_conf.num_workers=1 ++train_co
 # Against forgetting, stages 1 and 2 replay wideband speech, stage 3 general speech over the telephone.
 wideband="++dataset_conf.replay_share=0.15"
 : "${STAGE1_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=1e-3}"
-: "${STAGE2_SET:=$small $wideband ++train_conf.max_epoch=1 ++optim_conf.lr=5e-4}"
-: "${STAGE3_SET:=$small ++train_conf.max_epoch=4 ++optim_conf.lr=2e-3 ++train_conf.accum_grad=1 ++dataset_conf.replay_share=0.7 ++dataset_conf.hotword_rate=0.25}"
+: "${STAGE2_SET:=$small $wideband ++train_conf.max_epoch=2 ++optim_conf.lr=1.5e-3}"
+: "${STAGE3_SET:=$small ++train_conf.max_epoch=3 ++optim_conf.lr=2e-3 ++train_conf.accum_grad=1 ++dataset_conf.replay_share=0.8 ++dataset_conf.hotword_rate=0.25}"

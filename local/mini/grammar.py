@@ -118,8 +118,24 @@ _SCRAMBLED = _DRILLS | {
               "{place}", "{character}", "{character}", *"的了吗和把在不很会说是给有多我你没一到元点"),
     "known": (*_GENERAL["thing"], *_GENERAL["event"], *_GENERAL["adjective"]),
 }  # fmt: skip
+# How people ask at a counter or on the telephone, about things of daily life: the manner of the calls without their business.
+_ENQUIRIES = _GENERAL | {
+    "sentence": (
+        "{hello}我想订{day}的{ticket}", "{hello}我要{do}{matter}", "{hello}我的{matter}{trouble}", "{hello}{matter}{ask}",
+        "请帮我{do}{day}的{ticket}", "请帮我{do}一下{matter}", "能不能把{matter}移动到{place}", "可以{do}{matter}吗", "为什么{matter}{trouble}",
+        "{matter}和{matter}{ask}", "{day}的{ticket}{ask}", "{day}{do}的{matter}{trouble}", "您的{matter}已经{arrived}了",
+        "{place}的{matter}什么时候可以{do}", "没有收到{matter}", "{do}{matter}以后{trouble}", "我要找{place}的{name}号码是{digits}",
+        "我是{name}号码是{digits}", "{matter}还要{time}", "谢谢{name}再见", "{hello}去{place}要{time}吗", "{day}还有没有{ticket}",
+    ),
+    "hello": ("您好", "你好", "请问", "麻烦您", "您好请问", ""),
+    "matter": ("{thing}", "{thing}", "{thing}", "{device}", "{goods}", "{ticket}", "{room}的{device}", "{event}"),
+    "do": ("查询", "办理", "取消", "申请", "更新", "修理", "检查", "提前"),
+    "trouble": ("有问题", "不对", "用不了", "还没有到", "变少了", "怎么没有了", "出故障了", "多了{number}{measure}"),
+    "arrived": ("到", "取消", "更新", "到{place}", "检查好"),
+    "ask": ("怎么办", "多少钱", "怎么收费", "怎么查询", "能不能取消", "还有多少", "可以修理吗"),
+}
 DOMAINS = {"general": _GENERAL, "calls": _CALLS}
-GRAMMARS = DOMAINS | {"drills": _DRILLS, "scrambled": _SCRAMBLED}
+GRAMMARS = DOMAINS | {"enquiries": _ENQUIRIES, "drills": _DRILLS, "scrambled": _SCRAMBLED}
 
 
 def characters(domain: str) -> set[str]:
