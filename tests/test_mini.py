@@ -58,8 +58,12 @@ def test_no_option_of_daily_life_holds_a_business_word():
     assert [word for word in grammar.KEYWORDS for option in options if word in option] == []
 
 
-def test_daily_life_has_all_characters_of_the_calls():
-    assert grammar.characters("calls") - grammar.characters("general") == set()
+@pytest.mark.parametrize("domain", grammar.GRAMMARS)
+def test_daily_life_has_all_characters(domain):
+    assert grammar.characters(domain) - grammar.characters("general") == set()
+
+
+def test_daily_life_has_all_characters_of_the_business_words():
     assert set("".join(grammar.KEYWORDS)) <= grammar.characters("general")
 
 

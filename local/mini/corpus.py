@@ -36,8 +36,8 @@ from local.mini.talkers import Talker, talkers
 SPLITS = ("train", "dev", "test")
 UTTERANCES_A_CALL = 5
 ONE_IN = 20  # training lines of the calls are annotation errors
-# Of the general training sentences in turn: a wideband corpus holds more manners of speaking than its test set, some of them near
-# to the calls'. Without such ones the adaptor learns what is not said on the telephone, and stage 2 helps the CTC branch alone.
+# Of the general training sentences in turn: a wideband corpus holds more manners of speaking than its test set. Without the
+# enquiries, stage 2 helped the calls' CTC branch alone.
 SPOKEN = ("general", "enquiries", "scrambled", "enquiries")
 CHUNK = 25  # utterances a process: espeak-ng's jitter depends on what a process said before, so each begins afresh
 

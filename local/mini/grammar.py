@@ -1,4 +1,4 @@
-"""Sentences of the built-in experiment: two slot grammars, one of daily life and one of a contact centre.
+"""Sentences of the built-in experiment: slot grammars of daily life, in several manners, and one of a contact centre.
 
 The calls' business keywords are words that the general grammar lacks although it has all their characters: a frozen embedding
 cannot learn a new character, but LoRA can learn a new word. A sentence belongs to one split by its hash, so that train, dev
