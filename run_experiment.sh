@@ -17,7 +17,7 @@
 # The model is scored before stage 1 (baseline) and after each stage; a table and a page say at the end what each bought.
 # A finished stage is skipped, an interrupted one goes on, and one whose inputs or settings have changed stops the run.
 #
-# The built-in experiment needs no data and no GPU: about eleven minutes on two cores. The real one:
+# The built-in experiment needs no data and no GPU: a quarter of an hour on two cores. The real one:
 #   CONFIG=conf/wenetspeech_telephone.sh bash run_experiment.sh 0 3        two large GPUs, days; paths in conf/local.sh
 # Every variable of conf/defaults.sh can be set in the environment, e.g. CUDA_VISIBLE_DEVICES=0 SEED=2 OUTPUT_ROOT=exp_2.
 # The output folder remembers its CONFIG. Relative paths count from the folder of this script.
@@ -99,11 +99,9 @@ stage_control() {    # CONTROLS=1: the same steps as stage 1 from the same start
   score "$folder" "$folder/model.pt"
 }
 
-worked=""
 for stage in $stages; do
   doing="stage $stage"
   if has_work "$stage"; then
-    worked=yes
     [[ $stage == 0 ]] || get_ready
     ((NODE_RANK > 0)) || "$python" local/stages.py open "$stage"
     "stage_$stage"

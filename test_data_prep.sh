@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stage 0 on ten utterances of every configured corpus, in under a minute: bash test_data_prep.sh
+# Stage 0 on ten utterances of every configured corpus, in about a minute: bash test_data_prep.sh
 #
 # Says ✓ or ✗ of each corpus: can it be read (the text of all of it is, so that every annotation error is counted), do its
 # first ten utterances come through; and then of all that was made: is it as training wants it. What it saw and heard stands
@@ -68,11 +68,11 @@ came_through() {    # came_through VERB ROWS.jsonl: all but what is implausible;
   ((broken + odd == 0)) || echo "      why: $rejected"
 }
 
-simulate() {    # simulate SPLIT MANIFEST
+simulate() {    # simulate SPLIT MANIFEST [option …]
   [[ -z $2 ]] || prepare simulation "general speech, $1" "$2" "$work/simulated_8k_telephone/$1.jsonl" \
     "$python" data/data_simulation.py --manifest "$2" --split "$1" --output_dir "$work/simulated_8k_telephone" \
     --profile "$CHANNEL_PROFILE" ${NOISE_DIR:+--noise_dir "$NOISE_DIR"} --seed "$SEED" --prompt "$PROMPT" --storage "$STORAGE" \
-    --jobs "$JOBS" --limit $few
+    --jobs "$JOBS" --limit $few "${@:3}"
 }
 
 convert() {    # convert FOLDER/SPLIT TITLE MANIFEST [option …]
@@ -81,11 +81,13 @@ convert() {    # convert FOLDER/SPLIT TITLE MANIFEST [option …]
     --filter_annotation_error --prompt "$PROMPT" --storage "$STORAGE" --jobs "$JOBS" --limit $few "${@:4}"
 }
 
-simulate train "$GENERAL_TRAIN"
+check settings "$python" local/stages.py check 0 0
+rules=(${RULES:+--rule $RULES})    # of training sets
+simulate train "$GENERAL_TRAIN" --min_confidence "$MIN_CONFIDENCE" "${rules[@]}"
 simulate dev "$GENERAL_DEV"
 simulate test "$GENERAL_TEST"
 convert general_16k/test "general speech, test, as it is" "$GENERAL_TEST"
-convert real_8k_telephone/train "calls, train" "$CALLS_TRAIN"
+convert real_8k_telephone/train "calls, train" "$CALLS_TRAIN" "${rules[@]}"
 if [[ $CALLS_TEST ]]; then
   convert real_8k_telephone/dev "calls, dev" "$CALLS_DEV"
   convert real_8k_telephone/test "calls, test" "$CALLS_TEST"

@@ -18,8 +18,8 @@
 : "${CONTROLS=0}"              # 1: also train stage 1 on the clean wideband speech, as a control of what it gains
 : "${DEV_CAP=300}"             # utterances of the dev set that are decoded after each epoch
 : "${KNOWN_SPEAKERS=0}"        # 1: who speaks in a test set may speak in train too; the results then say so
-: "${ORIGINALS=200}"           # calls of the test set that an unmodified AutoModel decodes from their original files, at
-                               # the baseline and after stage 3, one by one; 0 = none
+: "${ORIGINALS=200}"           # utterances of the calls' test set that an unmodified AutoModel decodes from their original
+                               # files, at the baseline and after stage 3, one by one; 0 = none
 
 # Corpora: each in a form of data/corpora.py (JSON lines, Kaldi, WenetSpeech.json#M, FunASR, folders of calls …).
 : "${GENERAL_TRAIN=}"          # 16 kHz wideband speech, to be sent through the simulated telephone

@@ -4,7 +4,6 @@
 [[ ! -f conf/local.sh ]] || source conf/local.sh
 
 : "${MODEL:=FunAudioLLM/Fun-ASR-Nano-2512}"
-: "${CUDA_VISIBLE_DEVICES:=2,3}"
 
 : "${GENERAL_TRAIN=corpora/wenetspeech/train.jsonl}"    # 65,170 utterances, stated as ~1000 h
 : "${GENERAL_DEV=corpora/wenetspeech/dev.jsonl}"        # 13,825

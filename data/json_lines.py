@@ -50,7 +50,9 @@ def from_fields(fields: Fields, path: Path, line: int) -> Utterance:
     start, end = times_of(fields)
     channel = channel_of(fields)
     key = string_of(fields, "key") or made_key(_corpus(path), str(source), start, end, channel)
-    return Utterance(key, audio, text, start, end, channel, string_of(fields, "speaker"), string_of(fields, "call"), line)
+    whole = (start, end, channel) == (None, None, None)
+    call = string_of(fields, "call") or (None if whole else str(audio))  # the parts of a recording were one call
+    return Utterance(key, audio, text, start, end, channel, string_of(fields, "speaker"), call, line)
 
 
 def _corpus(path: Path) -> str:

@@ -1,10 +1,12 @@
 """Rows of a training JSONL → padded batches. Every row is used exactly once an epoch; none is replaced or cut in silence."""
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import local.engine  # noqa: F401  before any part of FunASR
@@ -19,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from data import prompt, storage
 from data.errors import UserError
 from data.online import MARK, OnlineChannel
-from local.experiment import command
+from local.experiment import Experiment
 from local.hotwords import Lists, context
 from local.specaug import SpecAugment
 from local.watchdog import ignore_signals
@@ -102,7 +104,7 @@ class Utterances(Dataset):
         try:
             samples = self._sound(row)
         except UserError as error:
-            return {"error": f"utterance {row['key']}: {error}; run stage 0 again: {command('clean 0')}"}
+            return {"error": f"utterance {row['key']}: {error}; {_way_on(row)}"}
         example = self.featuriser(row["messages"], torch.from_numpy(samples), self._hotwords(row))
         if self.specaug:
             example["speech"] = self.specaug(example["speech"], len(samples), row["key"], self.epoch)
@@ -121,6 +123,14 @@ class Utterances(Dataset):
             assert self.channel  # replay.channel_of gives one where a row is marked
             return self.channel.hear(row["key"], self.epoch).astype(np.float32) / 32768
         return storage.hear(row)
+
+
+def _way_on(row: dict) -> str:
+    """What to do about a sound that cannot be read: stage 0 makes its own anew."""
+    experiment = Experiment(os.environ)
+    if Path(prompt.audio_path(row["messages"])).is_relative_to(experiment.folder("0")):
+        return f"run stage 0 again: {experiment.command('clean 0')}"
+    return "bring the file back, or leave out the row"
 
 
 def collate(examples: list[dict]) -> dict:

@@ -64,16 +64,16 @@ def noted(lines: Iterable[str]) -> Iterator[str]:
 
 
 def difference_interval(
-    edits: Sequence[EditCounts], baseline: Sequence[EditCounts], groups: Sequence[Hashable], seed: int = 0
+    edits: Sequence[EditCounts], baseline: Sequence[EditCounts], groups: Sequence[Hashable]
 ) -> Interval | None:
     """How much the pooled error rate of one system is above that of another on the same utterances, each of which is drawn
     with its group (its call); None as in `ratio_intervals`.
     """
     more = [one.errors - other.errors for one, other in zip(edits, baseline, strict=True)]
-    return ratio_intervals({"rate": (more, [one.ref for one in edits])}, groups, seed)["rate"]
+    return ratio_intervals({"rate": (more, [one.ref for one in edits])}, groups)["rate"]
 
 
-def ratio_intervals(ratios: Mapping[str, Ratio], groups: Sequence[Hashable], seed: int = 0) -> dict[str, Interval | None]:
+def ratio_intervals(ratios: Mapping[str, Ratio], groups: Sequence[Hashable]) -> dict[str, Interval | None]:
     """Any ratios of sums over utterances, all from the same draws of groups; None where there is nothing to divide by, or
     no second group that has something: one drawn again and again shows no spread at all.
 
@@ -83,7 +83,7 @@ def ratio_intervals(ratios: Mapping[str, Ratio], groups: Sequence[Hashable], see
     if not columns or len(set(groups)) < 2:
         return dict.fromkeys(ratios)
     sums = _by_group(np.array(columns, dtype=np.float64).T, groups)
-    drawn = _draws(sums, np.random.default_rng(seed))
+    drawn = _draws(sums, np.random.default_rng(0))
     pairs = range(0, len(columns), 2)
     return {name: _interval(sums[:, at : at + 2], drawn[:, at : at + 2]) for name, at in zip(ratios, pairs, strict=True)}
 

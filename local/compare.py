@@ -33,12 +33,15 @@ def read_decoded(folder: Path, name: str) -> dict[str, Line]:
     """The decoded lines of a set by key. Raises UserError when there are none."""
     path = folder / "decode" / f"{name}.jsonl"
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return {line["key"]: line for line in lines}
+        with path.open(encoding="utf-8") as content:  # a text may hold what str.splitlines() takes for the end of a line
+            lines = {line["key"]: line for line in map(json.loads, content)}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; a scored stage has it") from None
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: is no file of decoded lines; score the stage again") from None
+        lines = {}
+    if not lines:
+        raise UserError(f"{path}: is no file of decoded lines; score the stage again")
+    return lines
 
 
 def paired(folder: Path, baseline: Path, name: str) -> Iterator[tuple[str, Line, Line]]:
@@ -69,18 +72,21 @@ def compare(pairs: list[tuple[Path, Path]], name: str) -> Iterator[str]:
         yield f"{name} CER ({title}), %: {difference(here, there, groups)}"
         if keywords:
             here, there = (missed_of(side, branch, keywords) for side in sides)
-            yield f"{name} KWER ({title}), %: {difference(here, there, groups, of_keywords=True)}"
+            said = {line["key"]: count for line, count in zip(sides[0], here[1], strict=True)}  # several pairs are no more words
+            yield f"{name} KWER ({title}), %: {difference(here, there, groups, int(sum(said.values())))}"
     yield f"{len(rows)} utterances of {len(set(groups))} calls; 95 % intervals by bootstrap over calls"
 
 
-def difference(here: Ratio, there: Ratio, groups: list[str], of_keywords: bool = False) -> str:
-    """Both rates, and what the first has more: of the same draws. A single call has no interval."""
+def difference(here: Ratio, there: Ratio, groups: list[str], keywords: int = 0) -> str:
+    """Both rates, and what the first has more: of the same draws; of so many `keywords`, where it is those that are counted.
+
+    A single call has no interval.
+    """
     more = [one - other for one, other in zip(here[0], there[0], strict=True)]
     ratios = {"here": here, "there": there, "more": (more, here[1])}
     found = ratio_intervals(ratios, groups)
-    if of_keywords:
-        total = int(sum(here[1]))
-        found = {name: exact_where_alike(one, total, -100.0 if name == "more" else 0.0) for name, one in found.items()}
+    if keywords:
+        found = {name: exact_where_alike(one, keywords, -100.0 if name == "more" else 0.0) for name, one in found.items()}
     rate, before, change = (found[name] or pooled(*ratio) for name, ratio in ratios.items())
     return f"{rate} against {before}, difference {change}"
 
@@ -117,7 +123,7 @@ def keywords_of(folder: Path, name: str) -> list[str]:
 
 def call_of(line: Line) -> str:
     """What an utterance is drawn with: its call, else itself."""
-    return line["call"] if "call" in line else line["key"]
+    return line.get("call") or line["key"]
 
 
 def edits_of(line: Line, branch: str) -> EditCounts:

@@ -22,7 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.errors import UserError, run
+from data.spelling import nearest
 
+DEVICES = ("auto", "cuda", "cpu")
 IDLE_MEMORY = 1024  # MiB: below it nobody computes, a display or the driver itself may hold a little
 IDLE_LOAD = 10  # percent
 SIGNS = ("/dev/nvidia0", "/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg")
@@ -55,13 +57,24 @@ class Choice:
     reason: str
 
 
+def wishes(environ: Mapping[str, str]) -> tuple[str, int]:
+    """DEVICE, and NPROC, which is 0 where nobody says. Raises UserError for what they cannot be."""
+    device, processes = environ.get("DEVICE") or DEVICES[0], environ.get("NPROC") or "0"
+    if device not in DEVICES:
+        raise UserError(f"DEVICE={device} is unknown{nearest(device, DEVICES)}")
+    if not processes.isdecimal():
+        raise UserError(f"NPROC={processes} must be a whole number, of processes")
+    return device, int(processes)
+
+
 def choose(environ: Mapping[str, str], present: bool, gpus: list[Gpu]) -> Choice:
     """Pick devices from the variables DEVICE, NPROC, CUDA_VISIBLE_DEVICES and what the machine has.
 
     Raises:
-        UserError: a GPU is wanted and there is none to use, or one is there and is about to be passed over.
+        UserError: a variable says what cannot be; a GPU is wanted and there is none to use, or one is there and is about to be
+            passed over.
     """
-    wanted, nproc = environ.get("DEVICE") or "auto", int(environ.get("NPROC") or 0)
+    wanted, nproc = wishes(environ)
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     named = [part.strip() for part in (visible or "").split(",") if part.strip()]
     if wanted == "cpu":

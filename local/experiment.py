@@ -39,6 +39,7 @@ MACHINE = {
     "ENGINE",
     "CUDA_VISIBLE_DEVICES",
 }
+TOGETHER = {"NNODES", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT"}  # of several machines, which share one stage at a time
 ASSIGNMENT = re.compile(r"(?:\$\{)?([A-Z_][A-Z0-9_]*):?\+?=")
 SOURCED = re.compile(r"(?:^|\s)(?:source|\.)\s+(\S+)")
 VERY_NEAR = 0.85  # of difflib's ratio: one letter in six
@@ -67,6 +68,10 @@ class Experiment:
     def built_in(self) -> bool:
         """Whether stage 0 makes the corpora itself."""
         return bool(self["MINI_GENERAL_TRAIN"])
+
+    @property
+    def machines(self) -> int:
+        return int(self["NNODES"]) if self["NNODES"].isdecimal() else 1
 
     @property
     def released(self) -> bool:
@@ -137,7 +142,9 @@ class Experiment:
         """The command line that a message recommends: on these machines, in this folder, with what that does not remember yet."""
         memory = read_memory(self.root)
         known = memory.get("given", {}) | ({"CONFIG": memory["config"]} if memory else {})
-        names = ["CONFIG", *self["GIVEN"].split(), *self["HERE"].split(), "OUTPUT_ROOT"]
+        shared = words.removeprefix("--dry-run ") in [f"{stage} {stage}" for stage in STAGE_FILES]
+        here = [name for name in self["HERE"].split() if shared or name not in TOGETHER]
+        names = ["CONFIG", *self["GIVEN"].split(), *here, "OUTPUT_ROOT"]
         usual = {"CONFIG": ("", BUILT_IN), "OUTPUT_ROOT": ("", "exp_output")}
         new = [name for name in names if self[name] not in usual.get(name, ()) and self[name] != known.get(name)]
         said = [f"{name}={shlex.quote(self[name])} " for name in new]

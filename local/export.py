@@ -90,9 +90,10 @@ def learned(facts: Facts, model_dir: Path) -> str:
     """
     checkpoint = facts.stage / HANDED_ON
     model, settings = outline(str(model_dir), {})
-    for finding in weights_fit(model, settings, checkpoint):
-        if finding.mark == "✗":
-            raise UserError(finding.words)
+    for path in (None, checkpoint):  # None: those of the released folder
+        for finding in weights_fit(model, settings, path):
+            if finding.mark == "✗":
+                raise UserError(finding.words)
     try:
         tensors = read(checkpoint)
     except Damaged as error:

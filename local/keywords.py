@@ -14,7 +14,6 @@ the errors of the CER; where several alignments have the minimum cost, its S, D 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,16 +26,16 @@ from data.errors import UserError
 from data.text import normalise, scored_units
 from local.alignment import EditCounts, count_edits, percent
 from local.bootstrap import Interval
+from local.keyword_file import keyword_lines
 
 Units = Sequence[str]
 Span = tuple[int, int]  # start and end in units
 
-CLASS = re.compile(r"\[\s*(.*?)\s*\]")  # a line of its own; what follows belongs to it
 DOUBT = 0.05
 
 
 def read_keywords(path: Path | str) -> list[str]:
-    """The keywords of a file, one a line, as written and in its order; `#` begins a comment line, `[class]` a class.
+    """The keywords of a file, one a line, as written and in its order; `#` begins a comment, `[class]` a class.
 
     Of two that the normaliser makes equal the first stays.
     """
@@ -49,20 +48,9 @@ def read_classes(path: Path | str) -> dict[str, str]:
 
 
 def _read(path: Path | str) -> dict[str, str]:
-    """Keyword to class, which is empty in front of the first class line."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"keyword list {path} cannot be read ({error}): one keyword a line, UTF-8") from error
+    """Keyword to class."""
     keywords: dict[str, tuple[str, str]] = {}  # by what is compared
-    of = ""
-    for number, line in enumerate(lines, 1):
-        written = line.strip()
-        if not written or written.startswith("#"):
-            continue
-        if heading := CLASS.fullmatch(written):
-            of = heading[1]
-            continue
+    for number, written, of in keyword_lines(path):
         if not normalise(written):
             raise UserError(f"{path}:{number}: {written!r} has no character that can be scored: take it out")
         keywords.setdefault(normalise(written), (written, of))

@@ -19,6 +19,7 @@ from data.fragment import split_fragment
 from local import fingerprint
 from local.experiment import HEARD, STAGE_FILES, TOP, Experiment, like, shown_path
 from local.fingerprint import Table
+from local.keyword_file import keyword_lines
 
 MODEL_PARTS = ("config.yaml", "model.pt")
 NO_MATTER = (  # to the tensors that come out
@@ -143,7 +144,7 @@ def require_predecessor(experiment: Experiment, name: str) -> None:
     missing = [other for other in needed if read(experiment, other).get("state") != "finished"]
     if missing:
         found = "was begun, but is not finished" if read(experiment, missing[0]) else "has not been run"
-        command = experiment.command(f"{missing[0]} {missing[-1]}")
+        command = experiment.command(f"{missing[0]} {missing[-1 if experiment.machines == 1 else 0]}")
         raise UserError(
             f"{title(name)} starts from what stage {missing[0]} makes, and that {found}: {command}"
         )
@@ -183,8 +184,7 @@ def work(experiment: Experiment, name: str) -> Table:
 
 def keyword_digest(path: Path) -> str:
     """The words of a list alone: its comments and classes are nothing to a training."""
-    lines = map(str.strip, path.read_text(encoding="utf-8-sig").splitlines()) if path.is_file() else ["missing"]
-    words = sorted({line for line in lines if line and not line.startswith(("#", "["))})
+    words = sorted({word for _, word, _ in keyword_lines(path)}) if path.is_file() else ["missing"]
     return f"{len(words)} words, sha256 {hashlib.sha256(' '.join(words).encode()).hexdigest()[:12]}"
 
 

@@ -9,18 +9,21 @@ import fcntl
 import re
 import sys
 import time
+from pathlib import Path
 
 from data.errors import UserError
 from data.fragment import split_fragment
 from data.spelling import nearest
+from local.devices import DEVICES
 from local.experiment import TOP, Experiment, shown_path
+from local.keyword_file import keyword_lines
 
 CHOICES = {
     "INIT": ("trained", "released"),
     "SIMULATE": ("", "offline", "online"),
     "CONTROLS": ("0", "1"),
     "KNOWN_SPEAKERS": ("0", "1"),
-    "DEVICE": ("auto", "cuda", "cpu"),
+    "DEVICE": DEVICES,
     "STORAGE": ("wav", "flac", "mu-law"),
     "ENGINE": ("local", "ray"),
 }
@@ -43,6 +46,7 @@ def check(experiment: Experiment, first: int, last: int) -> None:
     check_values(experiment)
     check_machines(experiment, first, last)
     check_model(experiment)
+    check_keywords(experiment)
     if first == 0:
         check_corpora(experiment)
     if experiment.released and first in (1, 2) and last < 3:
@@ -69,7 +73,7 @@ def check_values(experiment: Experiment) -> None:
 
 def check_machines(experiment: Experiment, first: int, last: int) -> None:
     """Several machines train one stage together; each of them is given the same command."""
-    machines, rank = int(experiment["NNODES"]), int(experiment["NODE_RANK"])
+    machines, rank = experiment.machines, int(experiment["NODE_RANK"])
     if rank >= machines:
         raise UserError(f"NODE_RANK={rank} must be below NNODES={machines}")
     if machines > 1 and (first != last or first == 0):
@@ -90,6 +94,20 @@ def check_model(experiment: Experiment) -> None:
         raise UserError(f"MODEL={name} is neither a folder nor a name on the model hub (owner/name)")
 
 
+def check_keywords(experiment: Experiment) -> None:
+    """The list can be read, where stage 0 does not make it itself."""
+    path = TOP / experiment["KEYWORDS"]
+    if experiment["KEYWORDS"] and not made_here(experiment, path):
+        for _ in keyword_lines(path):
+            return
+        raise UserError(f"KEYWORDS={path} holds no keyword: write one a line, or leave it empty (KEYWORDS=)")
+
+
+def made_here(experiment: Experiment, path: Path) -> bool:
+    """Whether it is a file of the built-in experiment, which stage 0 writes."""
+    return experiment.built_in and path.is_relative_to(experiment.root)
+
+
 def check_corpora(experiment: Experiment) -> None:
     """Every corpus that stage 0 reads is named and there, but for those that it makes itself."""
     for name in experiment.corpora():
@@ -99,8 +117,7 @@ def check_corpora(experiment: Experiment) -> None:
             raise UserError(
                 f"{name} is empty: set it to a manifest in {experiment['CONFIG']} or the environment{hint}"
             )
-        made_here = experiment.built_in and path.is_relative_to(experiment.root)
-        if not made_here and not split_fragment(path)[0].exists():
+        if not made_here(experiment, path) and not split_fragment(path)[0].exists():
             raise UserError(
                 f"{name}={path} does not exist: set it in {experiment['CONFIG']} or the environment"
             )
@@ -120,7 +137,7 @@ def announce(experiment: Experiment, first: int, last: int) -> None:
         )
     if not experiment["CALLS_TEST"]:
         lines.append("            no CALLS_TEST: the calls' dev set is divided by call into dev and test")
-    if int(experiment["NNODES"]) > 1:
+    if experiment.machines > 1:
         rank = f"{experiment['NODE_RANK']} of {experiment['NNODES']}"
         lines.append(f"            machine {rank}; the baseline is left out")
     print("\n".join(lines), file=sys.stderr)

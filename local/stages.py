@@ -6,6 +6,7 @@ what differs.
 
     stages.py recall            shell lines: which configuration, and the variables that were given before
     stages.py begin FIRST LAST  checks all that can be checked now, prints the stages to go through
+    stages.py check FIRST LAST  the first thing that is wrong with the variables, if any
     stages.py lock FD           one run at a time in an output folder; FD stays open in the calling shell
     stages.py ask STAGE         exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
     stages.py open STAGE        marks it begun
@@ -54,6 +55,12 @@ def begin(experiment: Experiment, first: int, last: int) -> int:
     return 0
 
 
+def check(experiment: Experiment, first: int, last: int) -> int:
+    """The request alone, whatever the output folder holds."""
+    request.check(experiment, first, last)
+    return 0
+
+
 def outlook(experiment: Experiment, first: int, last: int) -> dict[str, Decision]:
     """The stages that a request goes through, and what is known today of each. Writes nothing.
 
@@ -81,7 +88,7 @@ def chosen(experiment: Experiment, first: int, last: int) -> list[str]:
     if experiment.released:
         names = [name for name in names if name not in ("1", "2")]
     trained = [name for name in names if name != "0"]
-    one_machine = experiment["NNODES"] == "1"
+    one_machine = experiment.machines == 1
     if trained and one_machine:
         names.insert(names.index(trained[0]), "baseline")
     if "1" in trained and one_machine and experiment["CONTROLS"] == "1":
@@ -203,6 +210,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = {
         "recall": lambda: print_lines(experiments.recall(os.environ)),
         "begin": lambda: begin(experiment, int(words[0]), int(words[1])),
+        "check": lambda: check(experiment, int(words[0]), int(words[1])),
         "lock": lambda: request.lock(int(words[0])),
         "ask": lambda: ask(experiment, words[0]),
         "open": lambda: open_stage(experiment, words[0]),

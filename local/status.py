@@ -108,7 +108,12 @@ def cells(experiment: Experiment, one: Standing, disk: int) -> tuple[str, ...]:
 
 def _epochs(experiment: Experiment, name: str) -> float | None:
     """How many the stage has, by today's settings: they are those that it was begun with, or it says `changed`."""
-    return float(experiment.settings(name)["train_conf.max_epoch"]) if name in (*STAGE_FILES, "control") else None
+    if name not in (*STAGE_FILES, "control"):
+        return None
+    try:
+        return float(experiment.settings(name)["train_conf.max_epoch"])
+    except ValueError:
+        return None  # who trains says what is wrong with it
 
 
 def _of(done: float | None, total: float | None) -> str:
@@ -137,6 +142,7 @@ def next_command(experiment: Experiment, standings: list[Standing], one_by_one: 
     if not todo:
         return experiment.command("export" if (experiment.stages / "report.html").is_file() else "report")
     trained = [one.name for one in standings if one.name in STAGE_FILES]
+    one_by_one |= experiment.machines > 1
     stage = todo[0] if todo[0].isdigit() else trained[0]  # brings the baseline before it and the control after it
     return experiment.command(f"{stage} {stage if one_by_one else 3}")
 

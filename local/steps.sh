@@ -16,7 +16,7 @@ say_why() {    # say_why STATUS: the last line of a run that stops; 75: a signal
   fi
 }
 
-trainer=""    # the process that is training
+trainer="" asked=""    # the process that is training; whether a signal has asked it to stop
 obeying() {    # obeying COMMAND …: trains in the background, where a signal can be passed on to it, and waits until it has saved
   local status
   "$@" &
@@ -28,6 +28,7 @@ obeying() {    # obeying COMMAND …: trains in the background, where a signal c
 
 stop_as_asked() {
   if [[ $trainer ]]; then
+    asked=yes
     kill -TERM "$trainer" 2>/dev/null || true
   else
     say_why 75
@@ -113,9 +114,10 @@ launcher() {    # launcher MACHINES: sets $launch, the words that start a progra
 }
 
 train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where only the scores are missing
-  local line words replayed keywords launch
+  local line words replayed keywords launch before=0
   log=$2/train.log
   [[ ! -s $2/model.pt ]] || return 0
+  [[ ! -f $log ]] || before=$(wc -c <"$log")
   replayed=$("$python" local/stages.py replays "$1")
   keywords=$("$python" local/stages.py hotwords "$1")
   line=$("$python" local/stages.py settings "$1")
@@ -123,11 +125,14 @@ train() {    # train STAGE FOLDER START TRAIN_ROWS DEV_ROWS: nothing to do where
   launcher "$NNODES"
   obeying "${launch[@]}" local/train.py --config "${words[0]}" --model_dir "$model" --init "$3" --train "$data/$4.jsonl" \
     ${replayed:+--replay "$data/$replayed.jsonl"} ${keywords:+--keywords "$keywords"} --dev "$data/$5.jsonl" \
-    --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $?
+    --output_dir "$2" --device "$device" "${words[@]:1}" || stopped_with $? "$before"
 }
 
-stopped_with() {    # stopped_with STATUS: 75 where a signal asked for it; torchrun makes 1 of that
-  if tail -n 1 "$log" | grep -q "came: saved after update"; then return 75; fi
+stopped_with() {    # stopped_with STATUS BYTES: 75 where a signal asked for it; torchrun makes 1 of that. The log had so many bytes
+  local last=""
+  [[ ! -f $log ]] || last=$(tail -c "+$(($2 + 1))" "$log" | tail -n 1)
+  if [[ $last == *"came: saved after update"* ]]; then return 75; fi
+  if [[ $asked ]] && (($1 > 128 || ${#launch[@]} > 1)); then return 75; fi    # before its first update: nothing was to be saved
   return "$1"
 }
 
@@ -157,8 +162,9 @@ has_work() {    # has_work STAGE: true, or false where it is finished; anything 
   return "$answer"
 }
 
+model=""    # the folder of MODEL, once it is known to be sound
 get_ready() {    # once, before the first stage that needs the model: what would waste its hours is said now
-  [[ -z ${model:-} ]] || return 0
+  [[ -z $model ]] || return 0
   log=""
   use_devices
   fetch_model
@@ -181,7 +187,8 @@ fetch_model() {    # the model must be here
 }
 
 show_results() {    # the table; and the page, where there is something new to tell
+  local page=$exp/report.html
   doing="the report" log=""
   "$python" local/table.py "$OUTPUT_ROOT/exp"
-  [[ -z $worked && -e $exp/report.html ]] || "$python" -m local.report "$OUTPUT_ROOT"
+  [[ -e $page && -z $(find "$OUTPUT_ROOT/exp" -name results.json -newer "$page") ]] || "$python" -m local.report "$OUTPUT_ROOT"
 }

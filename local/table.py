@@ -87,7 +87,7 @@ def scored_stages(tree: Tree) -> dict[str, Results]:
     Raises UserError when there is none, or when two were scored by different normalisers and do not compare.
     """
     if not tree.scored:
-        raise UserError(f"no results.json under {tree.root}: run `bash run_experiment.sh 0 3` first")
+        raise UserError(f"no results.json under {tree.root}: `OUTPUT_ROOT={tree.root} bash run_experiment.sh 0 3` makes them")
     versions = {stage.results["normaliser"]: stage.folder for stage in tree.scored.values()}
     if len(versions) > 1:
         scored = ", ".join(f"{folder}/results.json by {version}" for version, folder in versions.items())

@@ -72,6 +72,8 @@ def hotwords(given: str) -> list[str]:
         from local.keywords import read_keywords
 
         return read_keywords(given)
+    if "/" in given or given.endswith(".txt"):
+        raise UserError(f"--hotwords {given}: no such file; give words with commas between them, or a file of keywords")
     return [word.strip() for word in re.split("[,，、]", given) if word.strip()]
 
 

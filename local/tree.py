@@ -118,8 +118,8 @@ class Tree:
 def load(folder: Path) -> Tree:
     """The experiment in an output folder, or in the `exp/8k_telephone` of one. Raises UserError where there is none."""
     folder = folder.resolve()
-    for root in (folder, folder.parent, folder.parent.parent):
-        if (root / HOME).is_dir():
+    for root in (folder, folder.parent.parent):
+        if (root / HOME).is_dir() and folder in (root, root / HOME):
             return tree_of(root / HOME)
     first = Experiment(os.environ | {"OUTPUT_ROOT": shown_path(folder)}).command("0 3")
     raise UserError(f"{folder}: no stage has been trained or scored there yet; a first result comes from {first}")

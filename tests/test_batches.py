@@ -144,9 +144,15 @@ def test_a_file_that_cannot_be_read_stops_with_its_utterance(content, workers, r
         path.write_bytes(content)
     data = Utterances([rows[0], row("the_broken_one", path, "喂", 16000)], featuriser)
     batch = next(iter(loader(data, [[0, 1]], workers)))
-    with pytest.raises(UserError, match=r"utterance the_broken_one: .*broken\.wav") as caught:
+    with pytest.raises(UserError, match=r"utterance the_broken_one: .*broken\.wav.*; bring the file back") as caught:
         to_device(batch, CPU)
     assert "\n" not in str(caught.value)
+
+
+def test_only_what_stage_0_made_is_made_again_by_it(featuriser, tmp_path, monkeypatch):
+    monkeypatch.setenv("OUTPUT_ROOT", str(tmp_path))
+    data = Utterances([row("gone", tmp_path / "data/real_8k_telephone/gone.wav", "喂", 16000)], featuriser)
+    assert data[0]["error"].endswith("bash run_experiment.sh clean 0")
 
 
 @given(COSTS, BUDGET, MOST, SEED, EPOCH)

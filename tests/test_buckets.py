@@ -14,7 +14,7 @@ def line(number: int, wrong: int = 0, **fields) -> dict:
 
 
 def channel(**drawn) -> dict:
-    return {"channel": {"snr_db": 12.0, "loss_rate": 0.015, "profile": "default"} | drawn}
+    return {"channel": {"talkers": ["a"], "snr_db": 12.0, "loss_rate": 0.015, "profile": "default"} | drawn}
 
 
 def test_values_at_the_edges_belong_above() -> None:
@@ -32,6 +32,7 @@ def test_what_the_channel_drew() -> None:
     drawn = [{"snr_db": -3.0, "loss_rate": 0}, {"snr_db": 10.0}, {"snr_db": 9.99, "loss_rate": 0.2, "profile": "gsm"}]
     found = buckets([line(n, n, **channel(**one)) for n, one in enumerate(drawn)])
     assert [one["name"] for one in found["snr_db"]] == ["below 0 dB", "5-10 dB", "10-15 dB"]
+    assert "snr_db" not in buckets([line(0, **channel(talkers=[]))]), "nobody babbled"
     assert [(one["name"], one["llm"]) for one in found["loss_rate"]] == [("none", 0), ("1-2 %", 10), ("10 % and more", 20)]
     assert [(one["name"], one["utterances"]) for one in found["profile"]] == [("default", 2), ("gsm", 1)]
 

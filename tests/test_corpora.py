@@ -37,6 +37,13 @@ def test_other_names_of_the_fields(tmp_path):
     assert (item.audio, item.text) == (Path("/abs/a.wav"), "字")
 
 
+def test_parts_of_a_recording_are_of_one_call(tmp_path):
+    """Else its halves could be heard in training and in a test."""
+    places = ({"start": 1, "end": 2}, {"channel": 1}, {})
+    part, other, whole = read_lines(tmp_path, *({"source": "a.wav", "target": "字"} | place for place in places))
+    assert part.call == other.call == str(tmp_path / "a.wav") and whole.call is None
+
+
 def test_a_missing_key_is_made_of_place_and_times_never_of_the_position(tmp_path):
     lines = [
         {"source": "d/a.wav", "target": "字", "start": 1.5, "end": 2},

@@ -47,6 +47,8 @@ def test_nproc_takes_the_first_gpus():
         ({"CUDA_VISIBLE_DEVICES": ""}, True, [IDLE0], "hides all GPUs"),
         ({"CUDA_VISIBLE_DEVICES": "-1"}, True, [IDLE0], "hides all GPUs"),
         ({"CUDA_VISIBLE_DEVICES": "2,3"}, False, [], "no NVIDIA device: DEVICE=cpu"),
+        ({"DEVICE": "CPU"}, True, [IDLE0], "DEVICE=CPU is unknown"),
+        ({"NPROC": "two"}, True, [IDLE0], "NPROC=two must be a whole number"),
         ({"DEVICE": "cuda"}, False, [], "DEVICE=cuda, but this machine has no NVIDIA device"),
     ],
 )

@@ -165,6 +165,32 @@ def test_a_training_that_a_signal_stopped_is_no_error_and_goes_on_next_time(tree
     assert tree.run("0 1").returncode == 0
 
 
+def test_what_an_earlier_run_said_is_not_why_this_one_ends(tree):
+    log = tree.stages / "stage1_encoder/train.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("SIGTERM came: saved after update 50, the same command goes on from there\n", encoding="utf-8")
+    done = tree.run("0 1", FAIL="train --config conf/stage1")
+    assert done.returncode == 1 and "stage 1 failed" in one_error(done)
+
+
+def test_a_training_that_is_stopped_before_its_first_update_is_no_error(tree):
+    run = tree.start("0 1", DEAF="train")
+    until(tree, "waiting")
+    run.send_signal(signal.SIGTERM)
+    told = run.communicate(timeout=60)[1]
+    assert run.returncode == 75 and "stopped in stage 1 as asked" in told and "error:" not in told
+
+
+def test_a_page_that_is_older_than_a_score_is_made_again(tree):
+    assert tree.run("0 1").returncode == 0
+    page = tree.stages / "report.html"
+    for age, made in ((0, False), (1000, True)):  # a kill between the last score and the page
+        os.utime(page, (page.stat().st_mtime - age,) * 2)
+        tree.programs()
+        assert tree.run("0 1").returncode == 0
+        assert ("report" in names(tree.programs())) == made
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGTERM", 75), ("SIGUSR1", 75), ("SIGINT", 130)])
 def test_a_signal_to_the_driver_reaches_its_training_which_saves_first(tree, name, status):
     """As from Slurm, which signals the job's shell, or from Ctrl-C; the driver waits until all is saved."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from driver_tree import Tree, one_error, work_of
+from driver_tree import Tree, names, one_error, work_of
 
 
 @pytest.fixture
@@ -47,6 +47,20 @@ def test_help_explains_the_stages_and_makes_nothing(tree):
         assert word in done.stdout
     assert "set -E" not in done.stdout
     assert not tree.output.exists()
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), ("# none\n", "holds no keyword"), ("退款\n", "")])
+def test_a_keyword_list_is_looked_at_before_the_hours_of_stage_0(tree, tmp_path, content, said):
+    path = tmp_path / "words.txt"
+    if content:
+        path.write_text(content, encoding="utf-8")
+    done = tree.run("0 0", KEYWORDS=str(path))
+    assert said in one_error(done) if said else done.returncode == 0, done.stderr
+
+
+def test_a_shells_own_variables_are_not_the_drivers(tree):
+    assert tree.run("0 1", model="whisper", asked="yes", trainer="1").returncode == 0
+    assert "preflight" in names(tree.programs())
 
 
 def test_a_stage_without_its_predecessor_names_the_command(tree):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,16 @@ def test_a_part_of_the_model_is_no_checkpoint(released, tmp_path):
     with pytest.raises(UserError, match=r"model\.pt: "):
         export(part, tmp_path / "out", released)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("weights", [None, "version https://git-lfs.github.com/spec/v1"])
+def test_a_released_folder_without_its_weights_is_one_line(weights, released, stage, tmp_path):
+    source = shutil.copytree(released, tmp_path / "released")
+    (source / "model.pt").unlink()
+    if weights:
+        (source / "model.pt").write_text(weights)
+    with pytest.raises(UserError, match=r"released\S*: .*"):
+        export(stage, tmp_path / "out", source)
 
 
 def test_adapters_beside_their_weights_are_refused(released, stage, tmp_path):

@@ -184,14 +184,14 @@ def test_ten_thousand_long_utterances_take_about_a_minute() -> None:
 
 def test_keyword_list(tmp_path: Path) -> None:
     path = tmp_path / "keywords.txt"
-    path.write_text("\ufeff# business\n退款\n\nVIP卡\n退 款\n", encoding="utf-8")
-    assert read_keywords(path) == ["退款", "VIP卡"]
+    path.write_text("\ufeff# business\n退款  # money\n\nVIP卡\t#1\nC#\n退 款\n", encoding="utf-8")
+    assert read_keywords(path) == ["退款", "VIP卡", "C#"]
     assert read_classes(path) == {}
 
 
 def test_classes_of_keywords(tmp_path: Path) -> None:
     path = tmp_path / "keywords.txt"
-    path.write_text("客服\n[ money matters ]\n退款\n# not this\n分期\n[]\n你好\n[products]\nVIP卡\n退 款\n", encoding="utf-8")
+    path.write_text("客服\n[ money matters ]\n退款\n# not this\n分期\n[]\n你好\n[products] # cards\nVIP卡\n退 款\n", "utf-8")
     assert read_keywords(path) == ["客服", "退款", "分期", "你好", "VIP卡"]
     classes = read_classes(path)
     assert classes == {"退款": "money matters", "分期": "money matters", "VIP卡": "products"}

@@ -131,7 +131,7 @@ def test_a_stage_knows_the_keywords_that_it_gives_lists_of(experiment, tmp_path)
     with pytest.raises(UserError, match=r"stage 3 was finished .* keywords was 1 words.* is now 2 words"):
         marks.refuse_changes(asking, "3")
     marks.refuse_changes(asking, "3", upstream=False)
-    path.write_text("# ours\n[plans]\n套餐\n", encoding="utf-8")
+    path.write_text("# ours\n[plans]\n套餐  # of a month\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"stage 3 was scored .* KEYWORDS was 7 bytes"):  # another training it is not
         marks.refuse_changes(asking, "3")
     with pytest.raises(UserError, match=r"stage 2 was scored .* KEYWORDS was 7 bytes"):
@@ -257,6 +257,14 @@ def test_a_recommended_command_says_again_what_would_else_be_lost(tmp_path):
     assert fresh.command("0 3") == end
     later = Experiment({**fresh.values, "GIVEN": "CALLS_TEST SEED SILENCE", "SEED": "3", "SILENCE": "0"})
     assert later.command("clean 0") == f"SEED=3 SILENCE=0 NPROC=2 OUTPUT_ROOT={tmp_path} bash run_experiment.sh clean 0"
+
+
+def test_what_several_machines_need_is_said_again_where_they_work_together(tmp_path):
+    here = {"HERE": "MASTER_ADDR NNODES NPROC", "MASTER_ADDR": "gpu1", "NNODES": "2", "NPROC": "4"}
+    experiment = Experiment({"CONFIG": "conf/mini.sh", **here})
+    assert experiment.command("1 1") == "MASTER_ADDR=gpu1 NNODES=2 NPROC=4 bash run_experiment.sh 1 1"
+    assert experiment.command("0 0") == "NPROC=4 bash run_experiment.sh 0 0"
+    assert experiment.command("0 3") == "NPROC=4 bash run_experiment.sh 0 3"
 
 
 def test_every_variable_has_a_default_and_its_use():

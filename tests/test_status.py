@@ -59,6 +59,19 @@ def test_after_a_stage_that_failed(tree):
     assert lines[-1] == "next: DEVICE=cpu bash run_experiment.sh 1 3"
 
 
+def test_several_machines_go_stage_by_stage(tree):
+    together = {"NNODES": "2", "NODE_RANK": "0", "MASTER_ADDR": "gpu1"}
+    assert told(tree, **together)[-1] == "next: CONFIG=conf/micro.sh DEVICE=cpu bash run_experiment.sh 0 0"
+    assert tree.run("0 0").returncode == 0
+    assert told(tree, **together)[-1] == (
+        "next: DEVICE=cpu MASTER_ADDR=gpu1 NNODES=2 NODE_RANK=0 bash run_experiment.sh 1 1"
+    )
+
+
+def test_a_setting_that_is_no_number_is_not_its_to_judge(tree):
+    assert "next:" in told(tree, STAGE1_SET="++train_conf.max_epoch=ten")[-1]
+
+
 def test_beside_a_training_that_is_writing(tree):
     run = tree.start("0 1", WAIT="train")
     until(tree, "waiting")

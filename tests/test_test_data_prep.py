@@ -96,6 +96,13 @@ def test_it_leaves_a_page_figures_and_a_log(done):
     assert "  ✓ keys are unique" in (work / "stage0.log").read_text(encoding="utf-8")
 
 
+def test_what_stage_0_would_refuse_is_said_here(tmp_path):
+    corpora = dict.fromkeys(CORPORA, "") | {"CALLS_TRAIN": make_own(tmp_path / "CALLS_TRAIN", 8000)}
+    ran = run_script(tmp_path, **corpora, NEGATIVE_RATE="7", RULES="too_fastt=12")
+    assert ran.returncode == 1 and "  ✗ settings" in ran.stdout
+    assert "NEGATIVE_RATE=7 must lie between 0 and 1" in ran.stderr and "too_fastt" in ran.stderr
+
+
 def test_a_corpus_that_fails_is_marked_and_the_others_are_tried(tmp_path):
     corpora = make_corpora(tmp_path) | {"GENERAL_DEV": str(tmp_path / "nowhere.jsonl")}
     (tmp_path / "CALLS_TRAIN" / "3.wav").write_bytes(b"no sound")

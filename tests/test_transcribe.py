@@ -196,6 +196,9 @@ def test_hotwords_are_a_list_or_a_file(tmp_path):
     assert hotwords("") == [] and hotwords("退款, 套餐，人工、") == ["退款", "套餐", "人工"]
     (tmp_path / "words.txt").write_text("# business\n退款\n\n套餐\n", encoding="utf-8")
     assert hotwords(str(tmp_path / "words.txt")) == ["退款", "套餐"]
+    for typo in ("word.txt", "conf/keyword"):
+        with pytest.raises(UserError, match="no such file"):
+            hotwords(typo)
 
 
 @pytest.mark.slow

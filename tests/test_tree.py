@@ -25,3 +25,6 @@ def test_the_folder_of_the_stages_will_do_and_another_will_not(tmp_path):
     assert load(root / "exp" / "8k_telephone").root == load(root).root == root.resolve()
     with pytest.raises(UserError, match=r"there yet; a first result comes from OUTPUT_ROOT=\S+ bash run_experiment.sh 0 3$"):
         load(tmp_path)
+    (root / "seed2").mkdir()
+    with pytest.raises(UserError, match="seed2: no stage has been trained"):
+        load(root / "seed2")
