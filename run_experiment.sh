@@ -39,10 +39,12 @@ stages=$("$python" local/stages.py begin "$first" "$last")
 devices="cpu 1"
 [[ $stages == 0 ]] || devices=$("$python" local/devices.py) || devices="none 0"    # stops the first stage that needs one
 read -r device processes gpus <<<"$devices"
+mkdir -p "$OUTPUT_ROOT"
 exec 9>>"$OUTPUT_ROOT/.lock"
 ((NODE_RANK > 0)) || "$python" local/stages.py lock 9
 use_environment
 check_settings $stages
+((NODE_RANK > 0)) || "$python" local/stages.py remember
 
 data=$OUTPUT_ROOT/data
 exp=$OUTPUT_ROOT/exp/8k_telephone

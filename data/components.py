@@ -1,12 +1,15 @@
-"""Two halves of a set of calls: no call is in both, nor, where they can be kept apart, a speaker."""
+"""Two halves of a set of calls: no call is in both, nor, where they can be kept apart, a speaker.
+
+What stays together has a name, and a name has its half by its hash: it keeps it when calls are added.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
-class Halves:
+class Groups:
     """Calls that share a speaker belong together, and so do those that share one with them, and so on."""
 
     def __init__(self, pairs: Iterable[tuple[str | None, str | None]]) -> None:
@@ -16,15 +19,11 @@ class Halves:
             if call and speaker:
                 self._join(("call", call), ("speaker", speaker))
 
-    def of(self, call: str | None, speaker: str | None, key: str | None, line: int) -> int:
-        """0 or 1, by hash of the first call of those that belong together; else of the speaker, the key, the line."""
+    def of(self, call: str | None, speaker: str | None, key: str | None, line: int) -> str:
+        """The first call of those that belong together; else the speaker, the key, the line."""
         if call:
-            return _half(self._first(("call", call))[1])
-        return _half(self._first(("speaker", speaker))[1] if speaker else key or str(line))
-
-    def of_call(self, call: str | None, speaker: str | None, key: str | None, line: int) -> int:
-        """The same for each call by itself."""
-        return _half(call or key or str(line))
+            return self._first(("call", call))[1]
+        return self._first(("speaker", speaker))[1] if speaker else key or str(line)
 
     def _first(self, node: tuple[str, str]) -> tuple[str, str]:
         """The least of all that belong together: a call, as "call" comes before "speaker"."""
@@ -40,5 +39,28 @@ class Halves:
         self._above[second] = first
 
 
+def of_call(call: str | None, speaker: str | None, key: str | None, line: int) -> str:
+    """Each call by itself."""
+    return call or key or str(line)
+
+
+def halving(names: Iterable[str]) -> Callable[[str], int] | None:
+    """Gives each name its half, 0 or 1, by its hash; where all of few names would have one half, by the order of hashes.
+
+    None where there is only one name.
+    """
+    ranked = sorted(set(names), key=_hash)
+    if len(ranked) < 2:
+        return None
+    if len({_half(name) for name in ranked}) == 2:
+        return _half
+    later = set(ranked[len(ranked) // 2 :])
+    return lambda name: int(name in later)
+
+
 def _half(name: str) -> int:
-    return hashlib.sha256(name.encode()).digest()[0] & 1
+    return _hash(name)[0] & 1
+
+
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

@@ -84,7 +84,7 @@ class Leak:
 
 LEAKS = [
     Leak("no sound file is in two splits", sound_file),
-    Leak("no recording was simulated for two splits", source),
+    Leak("no part of a recording is in two splits", source),
     Leak("no key with its text is in two splits", key_and_text),
     Leak("no call is in two splits", call, warning=True),
     Leak("no speaker is in two splits", speaker, warning=True),

@@ -141,5 +141,6 @@ def drawn(channel: Any) -> list[str]:
     forms = (("level_dbov", "{} dBov"), ("snr_db", "SNR {} dB"), ("lost", "frames lost: {}"), ("upsampler", "{}"))
     legs = channel.get("legs")
     named = [str(channel.get("profile", "")), " → ".join(map(str, legs)) if isinstance(legs, list) else ""]
-    facts = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel)
+    silent = set() if channel.get("talkers", True) else {"snr_db"}  # where nobody babbles the drawn SNR says nothing
+    facts = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel.keys() - silent)
     return [*filter(None, named), *facts]

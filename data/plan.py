@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from data.babble import talker_of
-from data.components import Halves
+from data.components import Groups, halving, of_call
 from data.corpora import Reject, Utterance
 from data.files import whole_file
 from data.reasons import Reasons
@@ -171,14 +171,14 @@ class Draft:
         """Divide into two parts so that no call and, where that can be, no speaker is in both. What had to be said of it."""
         self.flush()
         pairs = self.connection.execute("SELECT DISTINCT call, speaker FROM utterance")
-        halves = Halves(pairs)
-        for with_speakers in (True, False):
-            self.connection.create_function("half", 4, halves.of if with_speakers else halves.of_call)
-            self.connection.execute("UPDATE utterance SET part = half(call, speaker, key, line)")
-            self.connection.execute("UPDATE reject SET part = half(call, NULL, key, line)")
-            sides = self.connection.execute("SELECT count(DISTINCT part) FROM utterance").fetchone()[0]
-            if sides == 2:
-                return "" if with_speakers else "speakers join all calls: some speak in both halves"
+        for group, note in ((Groups(pairs).of, ""), (of_call, "speakers join all calls: some speak in both halves")):
+            self.connection.create_function("together", 4, group)
+            names = self.connection.execute("SELECT DISTINCT together(call, speaker, key, line) FROM utterance")
+            if half := halving(name for (name,) in names):
+                self.connection.create_function("half", 1, half)
+                self.connection.execute("UPDATE utterance SET part = half(together(call, speaker, key, line))")
+                self.connection.execute("UPDATE reject SET part = half(together(call, NULL, key, line))")
+                return note
         return ""
 
     def finish(self, facts: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,7 @@ import numpy as np
 from data.annotation import HAN
 from data.audio import AudioInfo
 from data.corpora import Reject, Utterance
-from data.errors import UserError
+from data.errors import UserError, run
 from data.reasons import Reasons
 from data.speech_level import SpeechLevel, measure
 from data.spelling import nearest
@@ -173,6 +174,13 @@ def choose_rules(changes: Iterable[str] = ()) -> Rules:
     return tuple(replace(rule, bound=bound) for rule, bound in chosen if bound is not None)
 
 
+def main(argv: list[str] | None = None) -> int:
+    """The rules with these changes, a line each: `python -m data.plausibility too_fast=12 silent=off`."""
+    for rule in choose_rules(sys.argv[1:] if argv is None else argv):
+        print(f"{rule.name}: {rule}")
+    return 0
+
+
 def judge(utterance: Utterance, rules: Rules, of: Sequence[str], sound: Facts | None = None) -> Reject | None:
     """The reject that an utterance becomes by the first of the rules that it breaks; `of`: which to ask.
 
@@ -205,7 +213,7 @@ def summary(rules: Rules, of: Sequence[str], rejected: Reasons) -> list[str]:
 
 def _range(rejected: Reasons, rule: Rule) -> str:
     found = rejected.ranges.get(rule.name)
-    return f", {found[0]:g} to {found[1]:g}" if found else ""
+    return "" if not found else f", {found[0]:g}" if found[0] == found[1] else f", {found[0]:g} to {found[1]:g}"
 
 
 def _bound(name: str, text: str) -> float | None:
@@ -217,3 +225,7 @@ def _bound(name: str, text: str) -> float | None:
     if bound is not None and not math.isfinite(bound):
         raise UserError(f"--rule {name}={text}: write it as {name}=NUMBER or {name}=off")
     return bound
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(main))

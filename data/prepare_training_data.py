@@ -63,7 +63,7 @@ def _convert(args: argparse.Namespace) -> int:
     plan = plan_split(request, args.output.parent, args.output.stem, means)
     parts = [plan, plan.other_half()] if halved else [plan]
     if not all(part.kept() for part in parts):
-        raise UserError(f"{args.manifest}: has too few calls to make dev and test of them; give a test manifest")
+        raise UserError(f"{args.manifest}: is all of one call, which cannot be dev and test; give a test manifest")
     settings = {"conversion": conversion.VERSION, "copy": args.force_copy} | options.stored(args)
     for output, part in zip(outputs, parts, strict=True):
         split = Split(output.parent, output.stem, settings, args.prompt)

@@ -172,7 +172,7 @@ def _samples(rows: Sequence[tuple[str, Row]]) -> str:
 
 def _sample(split: str, row: Row) -> str:
     before, after = listening.before(row), listening.after(row)
-    sounds = sound("Before the channel", before) + sound("As in training" if before is None else "After", after)
+    sounds = sound("Before the channel", before) + sound("As the model hears it" if before is None else "After", after)
     if not sounds:
         return ""
     text = prompts.target(row["messages"])

@@ -70,8 +70,11 @@ def select(request: Request, path: Path) -> Plan:
             summary.append(f"  {note}")
         if request.limit:
             draft.limit(request.limit)
-        for negative in request.negatives.made(draft.count("utterance")) if request.negatives else ():
+        spoken = draft.count("utterance")
+        for negative in request.negatives.made(spoken) if request.negatives else ():
             draft.add(negative)
+        if silent := draft.count("utterance") - spoken:
+            summary.append(f"  {silent:,} utterances in which nobody speaks are added")
         draft.finish({"made from": request.made_from(), "summary": summary})
     return Plan(path)
 
@@ -106,6 +109,8 @@ def _stamp(path: Path) -> list[int]:
 
 def _refuse_nothing(draft: Draft, manifest: Path | str) -> None:
     if not draft.count("utterance"):
+        if not draft.count("reject"):
+            raise UserError(f"{manifest}: holds no utterance{' of that name' if '#' in str(manifest) else ''}")
         first = f"; the first: {detail}" if (detail := draft.first_reject()) else ""
         raise UserError(f"{manifest}: none of its {draft.count('reject')} lines can be used{first}")
 

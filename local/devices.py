@@ -3,8 +3,8 @@
 The failure this prevents: a GPU that is there and cannot be used (an old driver under a new torch, a hidden
 or a busy device) makes a week's training run on the CPU without a word.
 
-    devices.py           prints `cuda PROCESSES GPUS` or `cpu PROCESSES`, and on stderr why; asks nvidia-smi
-    devices.py verify    the same, after making sure that torch can use what was picked
+    devices.py                  prints `cuda PROCESSES GPUS` or `cpu PROCESSES`, and on stderr why; asks nvidia-smi
+    devices.py verify [LINE]    the same, after making sure that torch can use what was picked; says why where it is not LINE
 """
 
 from __future__ import annotations
@@ -187,12 +187,14 @@ def main(argv: list[str] | None = None) -> int:
     """Print the choice; with `verify`, check it against torch."""
     arguments = sys.argv[1:] if argv is None else argv
     choice = pick(os.environ)
-    if arguments == ["verify"]:
+    if arguments[:1] == ["verify"]:
         verify(choice)
-    where = f"GPUs {','.join(choice.gpus)}" if choice.gpus else "CPU"
-    processes = f"{choice.processes} process{'es' if choice.processes > 1 else ''}"
-    print(f"devices     {where}, {processes} ({choice.reason})", file=sys.stderr)
-    print(choice.device, choice.processes, ",".join(choice.gpus))
+    line = f"{choice.device} {choice.processes} {','.join(choice.gpus)}"
+    if line not in arguments:
+        where = f"GPUs {','.join(choice.gpus)}" if choice.gpus else "CPU"
+        processes = f"{choice.processes} process{'es' if choice.processes > 1 else ''}"
+        print(f"devices     {where}, {processes} ({choice.reason})", file=sys.stderr)
+    print(line)
     return 0
 
 

@@ -42,6 +42,7 @@ from local.bootstrap import noted
 from local.compare import Line
 from local.decoded_set import decoded, score_llm, score_set, score_silence, silence_told, told
 from local.distributed import World
+from local.fetch_model import folder_of
 from local.figures import in_percent
 from local.hearing import BATCHING, hear, in_order
 from local.hotwords import Lists, scored_with
@@ -124,17 +125,21 @@ def blind(arguments: argparse.Namespace, keywords: list[str] | None, sets: dict[
 def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     evaluation_inputs.check(arguments)
+    arguments.model_dir = folder_of(arguments.model_dir)
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
     world = distributed.join(picked(arguments.device))
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // world.size))))
     if world.device.type == "cpu":
         keep_freed_memory()
+    room = ""
     with contextlib.ExitStack() as stack:
         stack.callback(distributed.leave, world)
         if arguments.output_dir is None:
             room = stack.enter_context(TemporaryDirectory(prefix="evaluate_"))
             arguments.output_dir = Path(room) / Path(arguments.model_dir).name
         evaluate(arguments, world)
+        if room:
+            print("texts and results are not kept: --output_dir FOLDER does, for `python -m local.compare`")
     return 0
 
 
@@ -144,6 +149,7 @@ def picked(device: str) -> str:
         return device
     choice = devices.pick(os.environ)
     devices.verify(choice)
+    print(f"{choice.device}: {choice.reason}", flush=True)
     return choice.device
 
 

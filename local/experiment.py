@@ -182,7 +182,8 @@ def recall(environ: Mapping[str, str]) -> list[str]:
     given = sorted(name for name in known - MACHINE if name in environ)
     back = {name: value for name, value in memory.get("given", {}).items() if name not in environ}
     here = sorted(name for name in MACHINE if name in environ)  # not remembered: said again in commands that are recommended
-    exported = {"CONFIG": config, "GIVEN": " ".join(sorted({*given, *back})), "HERE": " ".join(here), **back}
+    names = {"GIVEN": sorted({*given, *back}), "RECALLED": sorted(back), "HERE": here}
+    exported = {"CONFIG": config, **{name: " ".join(found) for name, found in names.items()}, **back}
     return [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
 
 
@@ -191,7 +192,8 @@ def find_config(name: str) -> str:
     for candidate in (TOP / name, TOP / "conf" / f"{name}.sh"):
         if candidate.is_file():
             return shown_path(candidate)
-    raise UserError(f"CONFIG={name}: neither {TOP / name} nor conf/{name}.sh is a file")
+    known = [shown_path(path) for path in sorted((TOP / "conf").glob("*.sh")) if path.name not in ("defaults.sh", "local.sh")]
+    raise UserError(f"CONFIG={name}: no such file{nearest(name, known)}")
 
 
 def known_variables() -> set[str]:
@@ -250,12 +252,13 @@ def read_memory(root: Path) -> dict:
         ) from None
 
 
-def remember(experiment: Experiment) -> None:
+def remember(experiment: Experiment) -> int:
     """Write down which configuration, and which variables from the environment, this folder is made with."""
     given = {name: experiment[name] for name in experiment["GIVEN"].split()}
     memory = {"config": experiment["CONFIG"], "given": given}
     if memory != read_memory(experiment.root):
         write_text(experiment.root / MEMORY, json.dumps(memory, ensure_ascii=False, indent=1) + "\n")
+    return 0
 
 
 def shown_path(path: Path) -> str:

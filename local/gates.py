@@ -102,7 +102,7 @@ def _rate_words(verdict: Verdict) -> str:
 
 def _listening_words(verdict: Verdict) -> str:
     points_more = verdict.interval or "n/a"
-    return f"with the texts of other utterances the CER on the calls' dev set is higher by {points_more}, wanted above 0"
+    return f"with the texts of other utterances the CER on the calls' dev set differs by {points_more}, wanted above 0"
 
 
 WORDS = {"loss": _loss_words, "listening": _listening_words}

@@ -6,6 +6,8 @@ original's, so what it trains loads in an unmodified `funasr.AutoModel`.
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +139,16 @@ def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[Fun
     Returns the model and FunASR's resolved settings, among them `tokenizer`, `frontend` and `released`, the path of the
     folder's own weights (None where it has none).
     """
+    with buildable(model_dir):
+        settings = _settings(model_dir, overrides, device)
+        model, settings = AutoModel.build_model(**settings)
+    if torch.device(device).type == "cuda":
+        model.use_fused_kernels()
+    return model, settings
+
+
+def _settings(model_dir: str, overrides: dict, device: str) -> dict:
+    """FunASR's settings of a folder, with ours over them."""
     folder = Path(model_dir)
     if folder.is_dir() and not (folder / "configuration.json").is_file():  # FunASR would look for the parts elsewhere
         raise UserError(f"{model_dir}: has no configuration.json, which names the model's parts: take the whole folder again")
@@ -148,11 +160,19 @@ def construct(model_dir: str, overrides: dict, device: str = "cpu") -> tuple[Fun
     settings["frontend_conf"] = {**settings["frontend_conf"], "dither": 0.0}  # features must repeat
     for section, values in overrides.items():
         settings[section] = {**settings.get(section, {}), **values} if isinstance(values, dict) else values
-    settings["llm_conf"] = {**settings["llm_conf"], "llm_dtype": "fp32"}
-    model, settings = AutoModel.build_model(**settings)
-    if torch.device(device).type == "cuda":
-        model.use_fused_kernels()
-    return model, settings
+    return settings | {"llm_conf": {**settings["llm_conf"], "llm_dtype": "fp32"}}
+
+
+@contextmanager
+def buildable(model_dir: str) -> Iterator[None]:
+    """A folder that lacks a part or holds a broken one ends in errors of all kinds; each becomes a UserError."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, AssertionError) as error:
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{model_dir}: no model can be built of it ({first}): take the whole folder again") from None
 
 
 def build(

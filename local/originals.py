@@ -110,7 +110,7 @@ def ways_told(title: str, result: dict) -> str:
     calls = result["calls"]
     rates = "; ".join(f"{_rates_told(result[branch], calls)} ({name})" for branch, name in BRANCHES.items() if branch in result)
     size = f"{result['utterances']} of {result['of']} utterances, {calls} calls"
-    return f"{title} from its original files through AutoModel: CER {rates}, {size}"
+    return f"{title} from its original files by AutoModel, against stage 0's 16 kHz: CER {rates}, {size}"
 
 
 def _rates_told(score: dict, calls: int) -> str:

@@ -17,6 +17,7 @@ from local.marks import title
 from local.stages_ahead import StagesAhead
 from local.trial import STEPS, Pace, Trial
 
+FEW_UPDATES = 50
 
 def check(ahead: StagesAhead) -> bool:
     """All checks that cost seconds; what stands on something broken is not looked at."""
@@ -38,6 +39,16 @@ def _rows_fit(ahead: StagesAhead) -> Iterator[Finding]:
     yield from of_rows.targets_fit(ahead.rows)
     yield from of_rows.nothing_leaks(ahead.rows, ahead.experiment)
     yield from of_rows.tests_are_apart(ahead.rows, ahead.experiment)
+    yield from _updates_suffice(ahead)
+
+
+def _updates_suffice(ahead: StagesAhead) -> Iterator[Finding]:
+    """Whether a stage makes more than a handful: settings for a thousand hours make a few of a few hours."""
+    for name in ahead.trained:
+        updates = ahead.updates(name)
+        if updates is not None and updates < FEW_UPDATES:
+            yield worth_knowing(f"{title(name)}: {updates} updates in all, too few to learn much: smaller batches "
+                                "(++dataset_conf.batch_size), more epochs or more data")  # fmt: skip
 
 
 def _model_fits(ahead: StagesAhead) -> Iterator[Finding]:
@@ -70,6 +81,7 @@ def try_out(ahead: StagesAhead) -> tuple[bool, dict[str, Pace]]:
         return True, paces
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", max(1, (os.cpu_count() or 1) // ahead.choice.processes))))
     different = dict.fromkeys(map(like, ahead.trained))
+    print("  … a few real steps of each stage", flush=True)
     passed = [passes(title(name), _try(ahead, name, paces)) for name in different]
     return all(passed), paces
 

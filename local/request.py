@@ -128,9 +128,11 @@ def announce(experiment: Experiment, first: int, last: int) -> None:
     built_in = " (built in, needs no data)" if experiment.built_in else ""
     where = shown_path(experiment.root)
     lines = [f"experiment  {experiment['CONFIG']}{built_in}, stages {first} to {last}, in {where}"]
-    if experiment["GIVEN"]:
-        values = [f"{name}={experiment[name]}" for name in experiment["GIVEN"].split()]
-        lines.append(f"            from the environment: {' '.join(values)}")
+    recalled = experiment["RECALLED"].split()
+    given = [name for name in experiment["GIVEN"].split() if name not in recalled]
+    for source, names in (("from the environment", given), ("as this folder remembers", recalled)):
+        if names:
+            lines.append(f"            {source}: {' '.join(f'{name}={experiment[name]}' for name in names)}")
     if experiment.released:
         lines.append(
             "            INIT=released: stage 3 starts from the released model, stages 1 and 2 are left out"
@@ -143,9 +145,10 @@ def announce(experiment: Experiment, first: int, last: int) -> None:
     print("\n".join(lines), file=sys.stderr)
 
 
-def lock(descriptor: int) -> int:
+def lock(descriptor: int, patience: float | None = None) -> int:
     """Hold the output folder while the calling shell, or a process that it started, keeps the file open."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + (PATIENCE if patience is None else patience)
+    told = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,4 +158,7 @@ def lock(descriptor: int) -> int:
                 raise UserError(
                     "another run is at work in this output folder: wait for it or end it"
                 ) from None
+            if not told:
+                print("another run is at work in this output folder: waiting a moment", file=sys.stderr, flush=True)
+                told = True
         time.sleep(0.5)

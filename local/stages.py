@@ -7,6 +7,7 @@ what differs.
     stages.py recall            shell lines: which configuration, and the variables that were given before
     stages.py begin FIRST LAST  checks all that can be checked now, prints the stages to go through
     stages.py check FIRST LAST  the first thing that is wrong with the variables, if any
+    stages.py remember          writes down which configuration and variables this output folder is made with
     stages.py lock FD           one run at a time in an output folder; FD stays open in the calling shell
     stages.py ask STAGE         exit 0: it has work; exit 10: it is finished; exit 1: it must not run, and why
     stages.py open STAGE        marks it begun
@@ -47,9 +48,8 @@ ALL = ("0", "baseline", "1", "2", "3", "control")
 
 
 def begin(experiment: Experiment, first: int, last: int) -> int:
-    """Check the whole request, remember the experiment, print the stages that the run goes through."""
+    """Check the whole request, print the stages that the run goes through."""
     names = list(outlook(experiment, first, last))
-    experiments.remember(experiment)
     request.announce(experiment, first, last)
     print(" ".join(names))
     return 0
@@ -102,7 +102,9 @@ def ask(experiment: Experiment, name: str) -> int:
     decision = marks.decide(experiment, name)
     for note in decision.notes:
         print(f"   note: {note}", flush=True)
-    print(f"{paint(f'== {marks.title(name)}:', 'bold', sys.stdout)} {decision.reason}", flush=True)
+    heading = "control (stage 1 on clean audio)" if name == "control" else marks.title(name)
+    told = "begins" if decision.verdict == "run" else decision.reason
+    print(f"{paint(f'== {heading}:', 'bold', sys.stdout)} {told}", flush=True)
     return SKIP if decision.verdict == "skip" else 0
 
 
@@ -160,12 +162,15 @@ def clean(experiment: Experiment, name: str) -> int:
     if not experiment.root.is_dir():
         raise UserError(f"nothing to clean: there is no {shown_path(experiment.root)}")
     with (experiment.root / ".lock").open("a") as file:
-        request.lock(file.fileno())
+        request.lock(file.fileno(), patience=0)  # a run that ends in a moment would lose what it has just made
         for path in leavings(experiment, name):
             if path.exists():
                 print(f"removing {shown_path(path)}")
                 remove(path)
         note_final(experiment)
+    for later in (stage for stage in STAGE_FILES if name in STAGE_FILES and stage > name and marks.read(experiment, stage)):
+        note = paint("note:", "yellow", sys.stdout)
+        print(f"{note} stage {later} started from it: it stops the next run, unless this one comes out the same")
     return tell_next(experiment, one_by_one=True)
 
 
@@ -211,6 +216,7 @@ def main(argv: list[str] | None = None) -> int:
         "recall": lambda: print_lines(experiments.recall(os.environ)),
         "begin": lambda: begin(experiment, int(words[0]), int(words[1])),
         "check": lambda: check(experiment, int(words[0]), int(words[1])),
+        "remember": lambda: experiments.remember(experiment),
         "lock": lambda: request.lock(int(words[0])),
         "ask": lambda: ask(experiment, words[0]),
         "open": lambda: open_stage(experiment, words[0]),

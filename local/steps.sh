@@ -98,6 +98,7 @@ wrong_rows() {    # they are as the corpora are: once those are mended, stage 0 
 
 check_settings() {    # check_settings STAGE …: a key that is wrong in stage 3 is said today, not after stages 1 and 2
   local line words
+  [[ $1 != 0 || -z $RULES ]] || "$python" -m data.plausibility $RULES >/dev/null
   line=$("$python" local/stages.py settings "$@")
   read -ra words <<<"$line"
   ((${#words[@]} == 0)) || "$python" local/config.py "${words[@]}" >/dev/null
@@ -174,16 +175,13 @@ get_ready() {    # once, before the first stage that needs the model: what would
 }
 
 use_devices() {    # torch must reach what was picked
-  devices=$("$python" local/devices.py verify)    # anew: hours may have passed since the first lines
+  devices=$("$python" local/devices.py verify "$devices")    # anew: hours may have passed since the first lines
   read -r device processes gpus <<<"$devices"
   export CUDA_VISIBLE_DEVICES=$gpus CUDA_DEVICE_ORDER=PCI_BUS_ID    # as nvidia-smi counts them
 }
 
 fetch_model() {    # the model must be here
-  model=$MODEL
-  [[ ! -d $MODEL ]] || return 0
-  model=$OUTPUT_ROOT/pretrained/${MODEL##*/}
-  "$python" local/fetch_model.py "$MODEL" "$model"
+  model=$("$python" local/fetch_model.py "$MODEL")
 }
 
 show_results() {    # the table; and the page, where there is something new to tell

@@ -173,7 +173,7 @@ def score_lines(results: Results) -> Iterator[str]:
     if listening := listening_of(results["sets"].get("calls_test", {})):
         sure = listening.low > 0 and not is_few(listening.calls)
         heard = "it listens" if sure else "no proof that it listens"
-        yield f"With the texts of other utterances the CER on calls_test is higher by {listening}: {heard}."
+        yield f"With the texts of other utterances the CER on calls_test differs by {listening}: {heard}."
     yield from _known_speakers(results)
 
 

@@ -207,19 +207,22 @@ def hand_on_best(stage: Stage, log: MetricsLog | None) -> None:
     if log:
         for line in damaged:
             log.say(f"{line}: that epoch is left out")
-    best = next(iter(whole))
+    best, start = next(iter(whole)), stage.epochs.scores[0]
     chosen, values, tensors = f"epoch {best}", stage.epochs.scores[best], whole[best]
     if len(whole) > 1:
         checkpoint.install(stage.model, averaged := checkpoint.average(list(whole.values())))
         score = stage.score()
         if stage.rank(score) < values["rank"]:
-            chosen, values, tensors = f"average of epochs {sorted(whole)}", score.asdict(), averaged
+            values = score.asdict() | {"rank": stage.rank(score)}
+            chosen, tensors = f"average of epochs {sorted(whole)}", averaged
     checkpoint.install(stage.model, tensors)
     if log:
         write_summary(stage, chosen, values)
         path = checkpoint.hand_on(stage.model, stage.folder)
         rates = f"CER {values['cer_llm']:.2f} % (LLM) {values['cer_ctc']:.2f} % (CTC)"
         log.say(f"hands on {path}: {chosen}, dev {describe(values)} {rates}")
+        if start["rank"] < values["rank"]:
+            log.say(f"what it started from is better on dev: CER {start['cer_llm']:.2f} % (LLM) {start['cer_ctc']:.2f} % (CTC)")
         log.close()
     stage.world.wait()
 

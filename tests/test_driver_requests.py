@@ -76,14 +76,24 @@ def test_a_stage_without_its_predecessor_names_the_command(tree):
 def test_the_output_folder_remembers_configuration_and_given_variables(tree):
     assert tree.run("0 1", SEED="5").returncode == 0
     tree.programs()
-    done = tree.run("2 2", CONFIG=None)
+    done = tree.run("2 2", CONFIG=None, SILENCE="7")
     assert done.returncode == 0, done.stderr
-    assert "from the environment: SEED=5" in done.stderr
+    assert "from the environment: SILENCE=7\n            as this folder remembers: SEED=5\n" in done.stderr
     assert "++seed=5" in tree.programs()[1]
     other = tree.run("2 2", CONFIG="conf/wenetspeech_telephone.sh")
     assert other.returncode == 1
     assert "exp_output holds an experiment of conf/micro.sh" in one_error(other)
     assert "OUTPUT_ROOT=" in one_error(other) and "CONFIG=conf/micro.sh" in one_error(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"), [("STAGE2_SET", "++train_conf.max_epoch=two"), ("STAGE2_SET", "optim_conf.lr=1"), ("RULES", "too_fst=4")]
+)
+def test_what_was_wrong_is_not_remembered(tree, name, wrong):
+    assert tree.run("0 1").returncode == 0
+    done = tree.run("0 2", **{name: wrong})
+    assert one_error(done) and not done.stdout
+    assert tree.run("0 2").returncode == 0
 
 
 def test_an_output_folder_elsewhere_stands_in_the_recommended_command(tree, tmp_path):
@@ -147,7 +157,7 @@ def test_a_misspelt_variable_in_the_environment_is_noted_and_others_are_not(tree
         ({"MODEL": "no such folder"}, "MODEL=no such folder is neither a folder nor a name"),
         ({"CALLS_TRAIN": "calls.jsonl"}, "calls.jsonl does not exist: set it in conf/micro.sh"),
         ({"STAGE3_SET": "++optim_conf.lrr=1"}, "unknown key optim_conf.lrr; did you mean lr?"),
-        ({"CONFIG": "conf/none.sh"}, "neither"),
+        ({"CONFIG": "conf/mcro.sh"}, "CONFIG=conf/mcro.sh: no such file; did you mean conf/micro.sh?"),
     ],
 )
 def test_a_wrong_value_is_said_before_anything_runs(tree, variables, said):

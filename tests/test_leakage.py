@@ -20,7 +20,7 @@ from data.validation import validate
     ("spoil", "words", "passes"),
     [
         (lambda a, b: a | {"speaker": "s"}, "! no speaker is in two splits: 1", True),
-        (lambda a, b: a | {"source": "x.flac", "start": 1.5}, "✗ no recording was simulated for two splits: 1", False),
+        (lambda a, b: a | {"source": "x.flac", "start": 1.5}, "✗ no part of a recording is in two splits: 1", False),
         (lambda a, b: a | {"audio_sha256": "0f"}, "✗ no sound of dev is in test: 1", False),
         (lambda a, b: a | {"key": b["key"], "text_length": 3, "messages": None}, "✗ no key with its text", False),
     ],

@@ -144,7 +144,7 @@ def test_results_texts_log_and_table_tell_of_it(model_dir, calls, heard, tmp_pat
     words += ["--output_dir", str(folder), "--device", "cpu", "--originals", "200"]
     assert evaluate.main(words) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[1].startswith("baseline calls_test from its original files through AutoModel: CER ")
+    assert told[1].startswith("baseline calls_test from its original files by AutoModel, against stage 0's 16 kHz: CER ")
     lines = [json.loads(text) for text in (folder / "decode/calls_test_originals.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {one["key"]: (one["llm"], one["ctc"]) for one in lines} == {
         calls[0][index]["key"]: (one.llm, one.ctc) for index, one in heard

@@ -136,7 +136,7 @@ def test_the_filter_leaves_implausible_utterances_out_of_training(tmp_path, caps
     assert wavs == ({"good", "part"} if copy else {"part"})
     out = capsys.readouterr().out
     assert "1 of 16 marked as annotation errors" in out and "read 16 = kept 2 + rejected 14" in out
-    assert "silent: 1 rejected, -100 to -100; must be at least -60 dBov" in out
+    assert "silent: 1 rejected, -100; must be at least -60 dBov" in out
 
 
 @pytest.mark.parametrize("name", ["dev", "test"])
@@ -194,8 +194,20 @@ def test_dev_is_divided_by_call(tmp_path):
 
 def test_one_call_cannot_be_divided(tmp_path):
     corpus = make_corpus(tmp_path / "c", count=4, talkers=1)
-    with pytest.raises(UserError, match="too few calls"):
+    with pytest.raises(UserError, match="is all of one call"):
         convert(corpus, tmp_path / "o" / "dev.jsonl", "--split_test", str(tmp_path / "o" / "test.jsonl"))
+
+
+@pytest.mark.parametrize("calls", [2, 3, 5])
+def test_a_few_calls_can_whatever_they_are_called(tmp_path, calls):
+    write_voice(tmp_path / "a.wav", 0.1, 8000)
+    for name in range(6):  # by the hash alone, two calls would be in one half every other time
+        out = tmp_path / f"o{name}"
+        corpus = write_manifest(tmp_path / "m.jsonl", [
+            {"key": f"u{call}", "source": "a.wav", "target": "字", "call": f"{name} {call}"} for call in range(calls)
+        ])  # fmt: skip
+        dev = convert(corpus, out / "dev.jsonl", "--split_test", str(out / "test.jsonl"))
+        assert dev and len(dev) < calls and read_rows(out / "test.jsonl")
 
 
 def test_limit_makes_few_but_counts_all_text(tmp_path, capsys):

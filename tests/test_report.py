@@ -106,7 +106,7 @@ def test_every_gate_and_the_guard_are_judged_with_what_to_try(page):
     told = section(page.read_text(encoding="utf-8"), "verdict")
     assert told.count("of 4 calls") == 3
     assert "5 of 12 gates are met" in told  # three losses, two of three CERs, no KWER, none listens for certain
-    assert re.search(r"is higher by 9.00 \[−0.50, 18.00\]\s+of 4 calls", told) and NEXT_STEPS["listening", "2"] in told
+    assert re.search(r"differs by 9.00 \[−0.50, 18.00\]\s+of 4 calls", told) and NEXT_STEPS["listening", "2"] in told
     assert "total loss on dev 2.000 → 1.000 (−50.0 %), wanted down by 30 %" in told
     assert NEXT_STEPS["cer", "1"] in told and "conf/stage1_encoder_adapt.yaml" in told
     assert "guard: CER on wideband speech 50.00 → 80.00 %, above the 75.00 %" in told

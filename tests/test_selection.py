@@ -161,7 +161,7 @@ def test_the_summary_counts_marks_and_rules(tmp_path):
     summary = "\n".join(select(Request(manifest, rules=RULES), tmp_path / "a.sqlite").facts()["summary"])
     assert "m.jsonl (json_lines): 1201 lines, 1188 usable by their text, rejected 13 (annotation_error: 12, " in summary
     assert "12 of 1,201 marked as annotation errors" in summary
-    assert "repeated_character: 1 rejected, 15 to 15; must be at most 12 times" in summary
+    assert "repeated_character: 1 rejected, 15; must be at most 12 times" in summary
     unfiltered = "\n".join(select(Request(manifest, False), tmp_path / "b.sqlite").facts()["summary"])
     assert "12 of 1,201 marked as annotation errors" in unfiltered and "rejected 0" in unfiltered
 

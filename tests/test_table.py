@@ -136,9 +136,9 @@ def test_few_keywords_are_said_beside_the_gate(total: int, verdict: str) -> None
 @pytest.mark.parametrize(
     ("listening", "verdict"),
     [
-        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "is higher by 9.00 [0.01, 18.00], wanted above 0: met"),
+        ({"difference": 9.0, "interval": [0.01, 18.0], "calls": 40}, "differs by 9.00 [0.01, 18.00], wanted above 0: met"),
         ({"difference": 9.0, "interval": [0.0, 18.0], "calls": 4}, "by 9.00 [0.00, 18.00] of 4 calls, wanted above 0: MISSED"),
-        ({"difference": None, "interval": None}, "is higher by n/a, wanted above 0: not measured"),
+        ({"difference": None, "interval": None}, "differs by n/a, wanted above 0: not measured"),
     ],
 )
 def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
@@ -153,7 +153,7 @@ def test_a_stage_must_listen(listening: dict, verdict: str) -> None:
 def test_one_model_is_said_to_listen_where_that_is_proven(low: float, calls: int, verdict: str) -> None:
     listening = {"difference": 9.0, "interval": [low, 18.0], "calls": calls}
     [line] = table.score_lines({"sets": {"calls_test": {"listening": listening}}})
-    assert f"higher by 9.00 [{low:.2f}, 18.00]" in line and verdict in line
+    assert f"differs by 9.00 [{low:.2f}, 18.00]" in line and verdict in line
 
 
 def test_few_keywords_of_the_test_set_are_said_below_the_table(exp_dir: Path) -> None:

@@ -14,7 +14,7 @@ MOST_BUCKETS = 12  # of a kind on the page
 
 
 def buckets(tree: Tree) -> str:
-    """A card a kind, of the real calls and of the simulated ones."""
+    """A card a kind, of the calls and of the simulated ones."""
     cards = [] if tree.last is None else [*_cards(tree, CALLS, "group calls"), *_cards(tree, TELEPHONE, "group telephone")]
     if tree.last is None or not cards:
         return note("no buckets")

@@ -28,7 +28,7 @@ def telephone_sound(named: str) -> tuple[str, bool] | None:
 
 
 def pairs(tree: Tree) -> str:
-    """Some simulated utterances before and after the channel, and a real call."""
+    """Some simulated utterances before and after the channel, and a call."""
     shown = [card for card in (*_simulated(tree), *_call(tree)) if card]
     if not shown:
         return note("no sounds")

@@ -8,7 +8,7 @@ from functools import partial
 
 from data.page_parts import words
 from local.bootstrap import is_few
-from local.experiment import STAGE_FILES
+from local.experiment import BUILT_IN, STAGE_FILES
 from local.figures import points
 from local.gates import GUARD_STEPS, NEXT_STEPS, Verdict, guard_verdicts, verdicts
 from local.keywords import least_shown
@@ -27,6 +27,7 @@ NEXT_STEPS_ZH = {  # as local.gates has them in English
     ("kwer", "3"): "标注更多含有漏识关键词的通话：results.json 的 `rows` 列出了它们",
 }
 GUARD_STEPS_ZH = "提高 dataset_conf.replay_share，或降低 optim_conf.lr 或 train_conf.max_epoch"
+BUILT_IN_CONFIGS = (BUILT_IN, "conf/micro.sh")
 _short = partial(points, digits=1)
 GOOD, BAD, DOUBT, OPEN = ("✓", "good"), ("✗", "bad"), ("!", "warn"), ("–", "soft")
 
@@ -35,6 +36,7 @@ def header(tree: Tree) -> str:
     """Title, the one sentence, and the figures that it rests on."""
     config = tree.memory.get("config", "8k_telephone")
     about = note("tells of", config=config, stage=tree.last.name) if tree.last else ""
+    about += note("built in") if config in BUILT_IN_CONFIGS else ""
     return f"<header>\n{tr('title', 'h1')}\n{about}\n{_sentence(tree)}\n{_figures(tree)}\n</header>"
 
 

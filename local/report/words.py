@@ -10,20 +10,20 @@ WORDS: dict[str, tuple[str, str]] = {
     # first look
     "title": ("8 kHz telephone speech: results", "8 kHz 电话语音：实验结果"),
     "gain": (
-        "On real calls {after} % of the characters are wrong now, {before} % before.",
-        "真实通话的字错误率现在是 {after} %，之前是 {before} %。",
+        "On the calls {after} % of the characters are wrong now, {before} % before.",
+        "通话的字错误率现在是 {after} %，之前是 {before} %。",
     ),
     "interval": (
         "{low} to {high} points less, with 95 % confidence, on the same utterances.",
         "在相同的句子上，以 95 % 的置信度降低了 {low} 到 {high} 个百分点。",
     ),
     "unsure": (
-        "On real calls {after} % of the characters are wrong, {before} % before: that this is a gain, this test set cannot show.",
-        "真实通话的字错误率是 {after} %，之前是 {before} %：这个测试集还不能证明有进步。",
+        "On the calls {after} % of the characters are wrong, {before} % before: that this is a gain, this test set cannot show.",
+        "通话的字错误率是 {after} %，之前是 {before} %：这个测试集还不能证明有进步。",
     ),
     "no gain": (
-        "On real calls {after} % of the characters are wrong, no fewer than the {before} % before.",
-        "真实通话的字错误率是 {after} %，并不比之前的 {before} % 低。",
+        "On the calls {after} % of the characters are wrong, no fewer than the {before} % before.",
+        "通话的字错误率是 {after} %，并不比之前的 {before} % 低。",
     ),
     "price": (
         "Wideband speech pays for it: {after} % of its characters are wrong now, {before} % before.",
@@ -31,12 +31,16 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "nothing scored": ("Nothing has been scored yet.", "目前还没有任何评分。"),
     "no baseline": (
-        "On real calls {after} % of the characters are wrong. No baseline was scored to compare that with.",
-        "真实通话的字错误率是 {after} %。没有给基线打过分，无从比较。",
+        "On the calls {after} % of the characters are wrong. No baseline was scored to compare that with.",
+        "通话的字错误率是 {after} %。没有给基线打过分，无从比较。",
     ),
     "only baseline": (
-        "The model that the experiment starts from: {before} % of the characters of real calls are wrong.",
-        "实验的起点模型：真实通话的字错误率是 {before} %。",
+        "The model that the experiment starts from: {before} % of the characters of the calls are wrong.",
+        "实验的起点模型：通话的字错误率是 {before} %。",
+    ),
+    "built in": (
+        "The built-in experiment: its speech is synthesised, its calls go over a simulated line, and its model is a small one.",
+        "内置实验：语音是合成的，通话线路是模拟的，模型是小模型。",
     ),
     "tells of": ("{config}, up to {stage}", "{config}，进行到{stage}"),
     "before": ("{rate} % before", "之前 {rate} %"),
@@ -67,8 +71,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "通话开发集 {measure} {found} %，要求低于 {wanted} %",
     ),
     "gate listening": (
-        "with the texts of other utterances, the CER on the calls’ dev set is higher by {found} [{low}, {high}]",
-        "换成其他语音的文本，通话开发集 CER 高出 {found} [{low}, {high}]",
+        "with the texts of other utterances, the CER on the calls’ dev set differs by {found} [{low}, {high}]",
+        "换成其他语音的文本，通话开发集 CER 相差 {found} [{low}, {high}]",
     ),
     "gate unmeasured": ("{measure} gate: not measured", "{measure} 门槛：未测"),
     "try": ("Try: ", "可以试："),
@@ -116,13 +120,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "not in": ("Not measured in these results: ", "这些结果中没有测："),
     "not measured": ("not measured", "未测"),
     "measure": ("measure", "指标"),
-    "group calls": ("Real calls", "真实通话"),
+    "group calls": ("Calls", "通话"),
     "group telephone": ("General speech over the telephone", "通用语音（模拟电话）"),
     "group guard": ("General speech, wideband: the guard", "通用语音（宽带）：守护集"),
-    "group hotwords": ("Real calls, with hotwords in the prompt", "真实通话，提示词中带热词"),
-    "group errors": ("What kind of errors, real calls", "错误类型，真实通话"),
+    "group hotwords": ("Calls, with hotwords in the prompt", "通话，提示词中带热词"),
+    "group errors": ("What kind of errors, calls", "错误类型，通话"),
     "group silence": ("Silence", "静音"),
-    "group controls": ("Controls, real calls", "对照，真实通话"),
+    "group controls": ("Controls, calls", "对照，通话"),
     "cer llm": ("CER, LLM", "CER（LLM）"),
     "cer ctc": ("CER, CTC", "CER（CTC）"),
     "difference llm": ("against the baseline, LLM", "与基线之差（LLM）"),
@@ -171,9 +175,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "no sounds": ("The recordings are no longer where the rows name them.", "录音已经不在数据所写的位置。"),
     "frames lost": ("frames lost: {count}", "丢失帧数：{count}"),
     "clean": ("Before the channel", "经过信道之前"),
-    "telephone": ("After: as in training", "之后：训练时的样子"),
-    "call file": ("A real call, as it was recorded", "真实通话，原始录音"),
-    "call row": ("The same at 16 kHz: as in training", "升到 16 kHz：训练时的样子"),
+    "telephone": ("After: as the model hears it", "之后：模型听到的样子"),
+    "call file": ("A call, as it was recorded", "通话，原始录音"),
+    "call row": ("The same at 16 kHz: as the model hears it", "升到 16 kHz：模型听到的样子"),
     # keywords
     "keywords": ("Keywords", "关键词"),
     "keywords explained": (
@@ -226,8 +230,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "bucket speaker": ("speaker", "说话人"),
     "utterances": ("utterances", "条数"),
     "speakers chosen": (
-        "The worst and the best of those with enough speech; among many the extremes are partly luck.",
-        "语音足够多的说话人中最差和最好的；人数多时，极端值有运气成分。",
+        "The worst and the best of those with enough speech; among many the extremes are partly luck. "
+        "Without a pale bar: not among the baseline’s.",
+        "语音足够多的说话人中最差和最好的；人数多时，极端值有运气成分。没有浅色条的不在基线的这些人里。",
     ),
     "and more": ("… and {count} more", "……另有 {count} 项"),
     # data
