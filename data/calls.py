@@ -17,6 +17,7 @@ from pathlib import Path
 
 from data.errors import UserError, describe
 from data.lines import encoding_of, head, numbered_lines
+from data.spelling import nearest
 from data.utterance import BadLine, Reject, Utterance, made_key, times_of, writable
 
 SOUNDS = (".wav", ".flac", ".sph", ".opus", ".ogg", ".mp3")  # of two of one name the earlier: sph2pipe leaves both
@@ -61,17 +62,16 @@ def read_calls(path: Path, name: str, part: str | None = None) -> Iterator[Utter
     """Every turn of the calls below a folder (or of one text file), in the form of that name.
 
     `part` leaves only the calls that a file PART.tsv lists (MagicData-RAMC's DataPartition) or, where there is
-    none, whose text lies in a folder of that name (HKUST's train and dev). Raises UserError when no text is
-    left.
+    none, whose text lies in a folder of that name (HKUST's train and dev). Raises UserError when there is no
+    such part, and when no text is left.
     """
     folder = path if path.is_dir() else path.parent
     sounds = _sounds(folder)
     texts = [text for text in _texts(path) if text.stem.lower() in sounds or _has_form(text, FORMS[name])]
-    if part is not None:
-        texts = _of_part(texts, folder, part)
     if not texts:
-        where = str(path) if part is None else f"{path}#{part}"
-        raise UserError(f"{where}: holds no text file with lines like {FORMS[name].sample!r}")
+        raise UserError(f"{path}: holds no text file with lines like {FORMS[name].sample!r}")
+    if part is not None and not (texts := _of_part(whole := texts, folder, part)):
+        raise UserError(f"{path}#{part}: there is no such part{nearest(part, _parts(whole, folder))}")
     return _read(folder, texts, sounds, FORMS[name])
 
 
@@ -123,6 +123,12 @@ def _sounds(folder: Path) -> dict[str, Path]:
 
 def _texts(path: Path) -> list[Path]:
     return [path] if path.is_file() else [file for file in _files(path) if file.suffix.lower() == ".txt"]
+
+
+def _parts(texts: list[Path], folder: Path) -> list[str]:
+    """What can be asked for: the lists, or else the folders that texts lie in."""
+    lists = {path.stem for path in _files(folder) if path.suffix.lower() == ".tsv"}
+    return sorted(lists or {name for text in texts for name in text.relative_to(folder).parts[:-1]})
 
 
 def _of_part(texts: list[Path], folder: Path, part: str) -> list[Path]:
