@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sounds = [read_wideband(recording.audio) for recording in recordings]
     size = (4 * (len(mixes) + 1), 2.6 * len(recordings))
     figure, axes = pyplot.subplots(len(recordings), len(mixes) + 1, figsize=size, squeeze=False, layout="constrained")
+    figure.supxlabel("seconds", fontsize=8)
+    figure.supylabel("Hz", fontsize=8)
     for recording, speech, row in zip(recordings, sounds, axes, strict=True):
         spectrogram(row[0], speech)
         row[0].set_title(f"{recording.key}\n{measure(speech).active_dbov:.1f} dBov", fontsize=8)

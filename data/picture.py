@@ -21,7 +21,7 @@ FLOOR_DB = -110.0
 
 def plot_call(before: np.ndarray, after: np.ndarray, lost: np.ndarray, path: Path) -> None:
     """Draw (n,) float32 at 16 kHz before and after the line into a PNG; `lost` is (frames,) bool."""
-    figure, axes = pyplot.subplots(2, 2, figsize=(14, 7), sharex=True, layout="constrained")
+    figure, axes = pyplot.subplots(2, 2, figsize=(14, 7), sharex=True, sharey="row", layout="constrained")
     for column, (samples, title) in enumerate(((before, "before"), (after, "after"))):
         waveform(axes[0][column], samples)
         spectrogram(axes[1][column], samples)
@@ -38,7 +38,6 @@ def plot_call(before: np.ndarray, after: np.ndarray, lost: np.ndarray, path: Pat
 def waveform(axes: Axes, samples: np.ndarray) -> None:
     """(n,) at 16 kHz against seconds."""
     axes.plot(np.arange(len(samples)) / WIDE, samples, linewidth=0.4)
-    axes.set_ylim(-1, 1)
 
 
 def spectrogram(axes: Axes, samples: np.ndarray) -> None:
