@@ -37,7 +37,8 @@ hand_over "$@"    # status, clean, report, evaluate, export, --dry-run; what fol
 # What is about to be done, on which devices: all that can be wrong with it is said now.
 stages=$("$python" local/stages.py begin "$first" "$last")
 devices="cpu 1"
-[[ $stages == 0 ]] || devices=$("$python" local/devices.py) || devices="none 0"    # stops the first stage that needs one
+[[ $stages == 0 ]] || devices=$("$python" local/devices.py) ||
+  { devices="none 0"; echo "goes on without, up to the first stage that needs one" >&2; }
 read -r device processes gpus <<<"$devices"
 mkdir -p "$OUTPUT_ROOT"
 exec 9>>"$OUTPUT_ROOT/.lock"

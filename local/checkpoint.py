@@ -14,7 +14,7 @@ from torch import nn
 
 from data.errors import UserError
 from data.files import whole_file
-from local.experiment import command
+from local.experiment import start_over
 from local.nano import is_adapter
 
 HANDED_ON = "model.pt"
@@ -141,5 +141,5 @@ class Epochs:
             if len(whole) == count:
                 break
         if not whole:
-            raise UserError(f"{'; '.join(damaged)}. No epoch is left to hand on: start the stage over: {command('clean STAGE')}")
+            raise UserError(f"{'; '.join(damaged)}. No epoch is left to hand on: {start_over(self.folder.parent)}")
         return whole, damaged

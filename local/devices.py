@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from data.errors import UserError, run
-from data.spelling import nearest
 
 DEVICES = ("auto", "cuda", "cpu")
 IDLE_MEMORY = 1024  # MiB: below it nobody computes, a display or the driver itself may hold a little
@@ -61,7 +60,7 @@ def wishes(environ: Mapping[str, str]) -> tuple[str, int]:
     """DEVICE, and NPROC, which is 0 where nobody says. Raises UserError for what they cannot be."""
     device, processes = environ.get("DEVICE") or DEVICES[0], environ.get("NPROC") or "0"
     if device not in DEVICES:
-        raise UserError(f"DEVICE={device} is unknown{nearest(device, DEVICES)}")
+        raise UserError(f"DEVICE={device} is unknown; known: {', '.join(DEVICES)}")
     if not processes.isdecimal():
         raise UserError(f"NPROC={processes} must be a whole number, of processes")
     return device, int(processes)

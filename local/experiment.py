@@ -156,9 +156,11 @@ def like(stage: str) -> str:
     return "1" if stage == "control" else stage
 
 
-def command(words: str) -> str:
-    """The same, said by a program that the driver has started: the experiment's variables are in its environment."""
-    return Experiment(os.environ).command(words)
+def start_over(folder: Path) -> str:
+    """The command that gives up what a stage's folder holds, said by a program that the driver has started."""
+    experiment = Experiment(os.environ)
+    stages = (name for name in (*STAGE_FOLDERS, "control") if experiment.folder(name).resolve() == folder.resolve())
+    return "start the stage over: " + experiment.command(f"clean {next(stages, 'STAGE')}")
 
 
 def recall(environ: Mapping[str, str]) -> list[str]:

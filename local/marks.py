@@ -105,7 +105,7 @@ def decide(experiment: Experiment, name: str) -> Decision:
     gone = [path for path in outputs(experiment, name) + notes_of_checkpoints if not path.is_file()]
     if gone:
         return Decision(
-            "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is not there: made now", notes
+            "continue", f"finished {mark['time']}, but {shown_path(gone[0])} is not there: to be made again", notes
         )
     return Decision("skip", f"finished {mark['time']}, inputs and settings unchanged: skipped", notes)
 

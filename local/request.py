@@ -13,7 +13,6 @@ from pathlib import Path
 
 from data.errors import UserError
 from data.fragment import split_fragment
-from data.spelling import nearest
 from local.devices import DEVICES
 from local.experiment import TOP, Experiment, shown_path
 from local.keyword_file import keyword_lines
@@ -57,7 +56,7 @@ def check_values(experiment: Experiment) -> None:
     """Words are known ones, numbers are numbers."""
     for name, known in CHOICES.items():
         if experiment[name] not in known:
-            raise UserError(f"{name}={experiment[name]} is unknown{nearest(experiment[name], known)}")
+            raise UserError(f"{name}={experiment[name]} is unknown; known: {', '.join(filter(None, known))}")
     numbers = dict(NUMBERS)
     if experiment["NPROC"]:
         numbers["NPROC"] = 1

@@ -24,7 +24,7 @@ from local.batches import tokens_of
 from local.checkpoint import Damaged
 from local.config import StageConfig
 from local.distributed import World
-from local.experiment import command
+from local.experiment import start_over
 from local.fingerprint import Table
 from local.marks import NO_MATTER
 from local.replay import TrainingRows
@@ -69,8 +69,8 @@ class Generations:
                 self.newest_is_damaged = bool(damaged)
                 return state, f"{damaged[0]}: going on from {path}, the one before it" if damaged else ""
         if damaged:
-            over = command("clean STAGE")
-            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: start the stage over: {over}")
+            over = start_over(self.newest.parent)
+            raise UserError(f"{'; '.join(damaged)}. No state is left to go on from: {over}")
         return None, ""
 
 
@@ -111,7 +111,7 @@ def refuse_changes(before: Table, now: Table, folder: Path) -> None:
     """Raises UserError naming what differs between the beginning of a training and today."""
     if changes := fingerprint.differences(before, now):
         what = f"{folder / NEWEST} goes on from something else: {'; '.join(changes)}"
-        raise UserError(f"{what}. Put that back, or start the stage over: {command('clean STAGE')}")
+        raise UserError(f"{what}. Put that back, or {start_over(folder)}")
 
 
 def processes(world: World) -> str:

@@ -72,7 +72,7 @@ def test_a_finished_stage_0_goes_on_with_what_is_to_be_replayed_now(tree):
     assert "general_16k/train" not in "".join(tree.programs())
     done = tree.run("0 2", STAGE2_SET="++train_conf.max_epoch=1 ++dataset_conf.replay_share=0.5")
     assert done.returncode == 0, done.stderr
-    assert "== stage 0: finished" in done.stdout and "general_16k/train.jsonl is not there: made now" in done.stdout
+    assert "== stage 0: finished" in done.stdout and "general_16k/train.jsonl is not there: to be made again" in done.stdout
     assert "== stage 1: finished" in done.stdout and (tree.output / "data/general_16k/train.jsonl").exists()
     assert "--replay exp_output/data/general_16k/train.jsonl" in "".join(tree.programs())
 

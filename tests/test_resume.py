@@ -119,6 +119,13 @@ def test_another_origin_is_refused_by_name(now, named):
     assert "clean STAGE" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("folder", "stage"), [("8k_telephone/stage2_adapter", "2"), ("controls/stage1_clean", "control")])
+def test_the_way_on_is_a_command_to_type(folder, stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("OUTPUT_ROOT", str(tmp_path))
+    with pytest.raises(UserError, match=rf"OUTPUT_ROOT=\S+ bash run_experiment\.sh clean {stage}$"):
+        resume.refuse_changes(made_from(), made_from("++optim_conf.lr=0.5"), tmp_path / "exp" / folder)
+
+
 def test_what_does_not_reach_the_tensors_may_change():
     now = made_from("++dataset_conf.num_workers=3", "++train_conf.log_interval=7", "++gate.cer=1")
     resume.refuse_changes(made_from(), now, Path("stage1"))

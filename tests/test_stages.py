@@ -172,7 +172,7 @@ def test_another_silence_makes_that_set_anew_and_nothing_else(experiment):
     stages.clean(fewer, "silence")
     assert [path for path in experiment.data_rows() if not path.exists()] == [experiment.rows("silence_8k_telephone/test")]
     decision = marks.decide(fewer, "0")
-    assert decision.verdict == "continue" and "silence_8k_telephone/test.jsonl is not there: made now" in decision.reason
+    assert decision.verdict == "continue" and "silence_8k_telephone/test.jsonl is not there: to be made again" in decision.reason
     finish(fewer, "0")
     assert marks.decide(fewer, "0").verdict == "skip"
     with pytest.raises(UserError, match="SILENCE was 9, is now 200"):
