@@ -82,12 +82,13 @@ class Leak:
     warning: bool = False
 
 
+SPEAKERS = Leak("no speaker is in two splits", speaker, warning=True)
 LEAKS = [
     Leak("no sound file is in two splits", sound_file),
     Leak("no part of a recording is in two splits", source),
     Leak("no key with its text is in two splits", key_and_text),
     Leak("no call is in two splits", call, warning=True),
-    Leak("no speaker is in two splits", speaker, warning=True),
+    SPEAKERS,
 ]
 KNOWN_SOUND = Leak("no sound of dev is in test", known_sound)
 SAME_SOUND = Leak("no sound is in two splits under two names", beginning, whole_sound)
@@ -95,7 +96,7 @@ SAME_SOUND = Leak("no sound is in two splits under two names", beginning, whole_
 
 def ways(sounds: Leak, known_speakers: bool) -> list[Leak]:
     """All that are looked for, with one way to compare sounds; not speakers, where the user knows that splits share some."""
-    return [leak for leak in (*LEAKS, sounds) if not (known_speakers and leak.name is speaker)]
+    return [leak for leak in (*LEAKS, sounds) if not (known_speakers and leak is SPEAKERS)]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What one result buys over another, with its interval: `python -m local.compare FOLDER BASELINE [FOLDER BASELINE …]`.
+"""What one result buys over another, with its interval: `python -m local.compare NEW OLD [NEW OLD …]`.
 
 Folders are those of stages or of `python -m local.evaluate`, with decode/SET.jsonl in them; several pairs (runs of other
 seeds, say) are pooled, and a call that all of them have heard is drawn as one, since it is as hard for each. Prints CER and,
@@ -35,8 +35,8 @@ def read_decoded(folder: Path, name: str) -> dict[str, Line]:
     try:
         with path.open(encoding="utf-8") as content:  # a text may hold what str.splitlines() takes for the end of a line
             lines = {line["key"]: line for line in map(json.loads, content)}
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a scored stage has it") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{path}: no such file; give the folder of a scored stage, or of an evaluation") from None
     except (ValueError, KeyError, TypeError):
         lines = {}
     if not lines:
@@ -133,11 +133,11 @@ def edits_of(line: Line, branch: str) -> EditCounts:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER BASELINE")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="NEW OLD")
     parser.add_argument("--set", default="calls_test", dest="name", help="calls_test, or another one that was decoded: guard …")
     arguments = parser.parse_args(argv)
     if len(arguments.folders) % 2:
-        parser.error("folders come in pairs: FOLDER BASELINE")
+        parser.error("folders come in pairs: NEW OLD")
     pairs = list(zip(arguments.folders[::2], arguments.folders[1::2], strict=True))
     for line in noted(compare(pairs, arguments.name)):
         print(line)

@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     calls = [(path, read_info(path)) for path in arguments.calls]  # what is wrong is said before the model is opened
     if not (arguments.model / "configuration.json").is_file():
-        raise UserError(f"{arguments.model}: is no model folder, it has no configuration.json: make one with local/export.py")
+        way = "make one with `bash run_experiment.sh export`"
+        raise UserError(f"{arguments.model}: is no model folder, it has no configuration.json: {way}")
     words = hotwords(arguments.hotwords)
     listener = open_listener(arguments.model, words, arguments.device)
     for path, info in calls:

@@ -34,7 +34,7 @@ def test_each_leak_is_found(tmp_path, capsys, spoil, words, passes):
     files = splits(tmp_path, dev=[rows[0], spoilt[0]], test=[spoilt[1], rows[3]])
     assert validate(files) == passes
     out = capsys.readouterr().out
-    assert words in out and "dev.jsonl and in " in out
+    assert words in out and "test.jsonl and in " in out
 
 
 def test_one_key_for_two_sentences_of_two_corpora_is_no_leak(tmp_path, capsys):

@@ -181,7 +181,7 @@ def test_what_is_no_sound_is_said_before_a_model_is_opened(name, words, opened, 
 def test_a_folder_that_is_no_model_is_one_line(call, tmp_path, capsys):
     assert run(lambda: main(["--model", str(tmp_path), str(call)])) == 1
     assert capsys.readouterr().err == (
-        f"error: {tmp_path}: is no model folder, it has no configuration.json: make one with local/export.py\n"
+        f"error: {tmp_path}: is no model folder, it has no configuration.json: make one with `bash run_experiment.sh export`\n"
     )
 
 
