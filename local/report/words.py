@@ -257,8 +257,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "training": ("training", "训练用时"),
     "devices": ("devices", "设备"),
     "gpu hours": ("GPU hours", "GPU 小时"),
-    "memory": ("peak memory, GB", "内存峰值，GB"),
-    "speed": ("audio hours an hour", "每小时音频小时数"),
+    "memory": ("GB of memory", "内存，GB"),
+    "speed": ("× real time", "× 实时"),
     "not recorded": ("not recorded", "未记录"),
     "not finished": ("not finished", "未完成"),
     "time explained": (
