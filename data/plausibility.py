@@ -203,17 +203,16 @@ def reject(utterance: Utterance, rule: Rule, value: float) -> Reject:
 
 
 def summary(rules: Rules, of: Sequence[str], rejected: Reasons) -> list[str]:
-    """A line a rule: how many it rejected, their values and its bound."""
+    """A line for each rule that rejected something: how much, of what values, and its bound."""
     return [
-        f"  {rule.name}: {rejected.counts[rule.name]:,} rejected{_range(rejected, rule)}; must be {rule}"
+        f"  {rule.name}: {rejected.counts[rule.name]:,} rejected, {_range(*rejected.ranges[rule.name])}; must be {rule}"
         for rule in rules
-        if rule.of in of
+        if rule.of in of and rejected.counts[rule.name]
     ]
 
 
-def _range(rejected: Reasons, rule: Rule) -> str:
-    found = rejected.ranges.get(rule.name)
-    return "" if not found else f", {found[0]:g}" if found[0] == found[1] else f", {found[0]:g} to {found[1]:g}"
+def _range(least: float, most: float) -> str:
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
 
 
 def _bound(name: str, text: str) -> float | None:
