@@ -205,14 +205,16 @@ def reject(utterance: Utterance, rule: Rule, value: float) -> Reject:
 def summary(rules: Rules, of: Sequence[str], rejected: Reasons) -> list[str]:
     """A line for each rule that rejected something: how much, of what values, and its bound."""
     return [
-        f"  {rule.name}: {rejected.counts[rule.name]:,} rejected, {_range(*rejected.ranges[rule.name])}; must be {rule}"
+        f"  {rule.name}: {rejected.counts[rule.name]:,} rejected{_range(rejected, rule)}; must be {rule}"
         for rule in rules
         if rule.of in of and rejected.counts[rule.name]
     ]
 
 
-def _range(least: float, most: float) -> str:
-    return f"{least:g}" if least == most else f"{least:g} to {most:g}"
+def _range(rejected: Reasons, rule: Rule) -> str:
+    """Nothing of a sound that was too short to be measured."""
+    least, most = rejected.ranges.get(rule.name, (None, None))
+    return "" if least is None else f", {least:g}" if least == most else f", {least:g} to {most:g}"
 
 
 def _bound(name: str, text: str) -> float | None:
