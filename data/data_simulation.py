@@ -164,9 +164,9 @@ def _pool(plan: Plan, mix: Mix, manifest: Path) -> TalkerPool:
     pool = PlannedTalkers(plan)
     for profile in mix.profiles:
         if pool.count <= profile.talkers[0]:
-            others = f"{pool.count - 1} others babble" if pool.count > 1 else "nobody babbles"
-            print(f"warning: {manifest}: has {counted(pool.count, 'talker')}; {others} behind each, and profile {profile.name} "
-                  f"wants {profile.talkers[0]} at least", file=sys.stderr)
+            others = pool.count - 1 or "nobody"
+            print(f"warning: {manifest}: has {counted(pool.count, 'talker')}, {others} to babble behind each; profile "
+                  f"{profile.name} wants {profile.talkers[0]} at least", file=sys.stderr)
     return pool
 
 

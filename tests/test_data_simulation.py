@@ -156,7 +156,7 @@ def test_no_key_writes_outside_the_folder(tmp_path, key):
 
 def test_a_lonely_talker_gets_no_babble_and_the_user_is_told(tmp_path, capsys):
     simulate_corpus(make_corpus(tmp_path / "c", count=2, talkers=1), tmp_path / "out", "--jobs", "1")
-    assert "has 1 talker; nobody babbles behind each" in capsys.readouterr().err
+    assert "has 1 talker, nobody to babble behind each" in capsys.readouterr().err
     assert read_rows(tmp_path / "out" / "train.jsonl")[0]["channel"]["talkers"] == []
 
 
