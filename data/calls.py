@@ -70,9 +70,10 @@ def read_calls(path: Path, name: str, part: str | None = None) -> Iterator[Utter
     texts = [text for text in _texts(path) if text.stem.lower() in sounds or _has_form(text, FORMS[name])]
     if not texts:
         raise UserError(f"{path}: holds no text file with lines like {FORMS[name].sample!r}")
-    if part is not None and not (texts := _of_part(whole := texts, folder, part)):
-        raise UserError(f"{path}#{part}: there is no such part{nearest(part, _parts(whole, folder))}")
-    return _read(folder, texts, sounds, FORMS[name])
+    chosen = texts if part is None else _of_part(texts, folder, part)
+    if not chosen:
+        raise UserError(f"{path}#{part}: there is no such part{nearest(str(part), _parts(texts, folder))}")
+    return _read(folder, chosen, sounds, FORMS[name])
 
 
 def form_of_calls(path: Path) -> str | None:

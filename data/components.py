@@ -49,12 +49,12 @@ def halving(names: Iterable[str]) -> Callable[[str], int] | None:
 
     None where there is only one name.
     """
-    ranked = sorted(set(names), key=_hash)
-    if len(ranked) < 2:
+    names = set(names)
+    if len(names) < 2:
         return None
-    if len({_half(name) for name in ranked}) == 2:
+    if len(set(map(_half, names))) == 2:
         return _half
-    later = set(ranked[len(ranked) // 2 :])
+    later = set(sorted(names, key=_hash)[len(names) // 2 :])
     return lambda name: int(name in later)
 
 

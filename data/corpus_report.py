@@ -19,6 +19,7 @@ import numpy as np
 
 from data.errors import UserError
 from data.leakage import Names, call, speaker
+from data.listening import snr_db
 from data.manifest import LFR_STEP, RATE, SHIFT
 from data.online import MARK
 from data.row_checks import number
@@ -88,8 +89,7 @@ class Survey:
         if not isinstance(drawn, dict):
             return
         self._note("level_dbov", drawn.get("level_dbov"))
-        if drawn.get("talkers"):  # without babble the SNR that was drawn says nothing
-            self._note("snr_db", drawn.get("snr_db"))
+        self._note("snr_db", snr_db(drawn))
         if (loss := number(drawn.get("loss_rate"))) is not None:
             self._note("loss_percent", 100 * loss)
         tally(self.profiles, str(drawn.get("profile", "unnamed")))

@@ -21,6 +21,7 @@ from data.row_checks import not_a_file
 Row = dict[str, Any]
 Name = Callable[[Row], str | None]
 LOOKED_UP = 10_000  # names, at most; where there are more, all of a set is wrong
+APART = ("test", "train")  # files of these names must not share even a speaker
 BEGINNING = 2**16  # bytes of a sound that are hashed at once; the rest only where these agree
 
 
@@ -127,6 +128,12 @@ def shared(names: dict[Path, Names]) -> np.ndarray:
     every = [np.unique(np.concatenate(parts)) for parts in splits.values()]
     together, counts = np.unique(np.concatenate(every), return_counts=True)
     return together[counts > 1]
+
+
+def is_error(leak: Leak, names: dict[Path, Names]) -> bool:
+    """Whether what is shared is no matter of a warning: what train shares with test is none, training would refuse it."""
+    apart = {path: found for path, found in names.items() if path.stem in APART}
+    return not leak.warning or (bool(apart) and len(shared(apart)) > 0)
 
 
 def places(leak: Leak, hashes: np.ndarray, rows: Iterable[tuple[Path, Row]]) -> Iterator[str]:

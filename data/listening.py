@@ -141,6 +141,11 @@ def drawn(channel: Any) -> list[str]:
     forms = (("level_dbov", "{} dBov"), ("snr_db", "SNR {} dB"), ("lost", "frames lost: {}"), ("upsampler", "{}"))
     legs = channel.get("legs")
     named = [str(channel.get("profile", "")), " → ".join(map(str, legs)) if isinstance(legs, list) else ""]
-    silent = set() if channel.get("talkers", True) else {"snr_db"}  # where nobody babbles the drawn SNR says nothing
-    facts = (form.format(str(channel[name]).replace("-", "−")) for name, form in forms if name in channel.keys() - silent)
+    known = channel | {"snr_db": snr_db(channel)}
+    facts = (form.format(str(known[name]).replace("-", "−")) for name, form in forms if known.get(name) is not None)
     return [*filter(None, named), *facts]
+
+
+def snr_db(channel: dict[str, Any]) -> Any:
+    """What a call drew, where somebody babbled: else it says nothing."""
+    return channel.get("snr_db") if channel.get("talkers") else None

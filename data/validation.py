@@ -15,17 +15,16 @@ from typing import Any
 
 from data import prompt as prompts
 from data.corpus_report import Survey, lines, printable, summarise, tally, together
-from data.errors import UserError
 from data.files import write_text
-from data.leakage import KNOWN_SOUND, LOOKED_UP, SAME_SOUND, SPEAKERS, Leak, Names, places, repeats, shared, ways
+from data.leakage import APART, KNOWN_SOUND, LOOKED_UP, SAME_SOUND, SPEAKERS, Leak, Names, is_error, places, repeats, shared, ways
 from data.listening import Chosen
 from data.report_page import write_page
 from data.row_checks import ROW_CHECKS, ROW_WARNINGS, schema
 from data.sound_checks import SOUND_CHECKS, SOUND_WARNINGS, bands_fit, listen
 from data.spelling import counted
+from data.token_list import read_tokens
 
 Row = dict[str, Any]
-APART = ("test", "train")  # files of these names must not share even a speaker
 SHOWN = 3  # findings shown of each check
 LONGEST_LINE = 2**24  # bytes
 
@@ -101,24 +100,6 @@ def _conclusion(verdicts: list[Verdict]) -> str:
     if any(verdict.name == SPEAKERS.title and not verdict.passed for verdict in verdicts):
         failed += "; where the same agents serve all customers, say KNOWN_SPEAKERS=1 (--known_speakers)"
     return (f"failed: {failed}" if failed else "all checks passed") + (f"; {counted(warnings, 'warning')}" if warnings else "")
-
-
-def read_tokens(path: Path) -> frozenset[str]:
-    """A token list: one a line, the first word of it, or a JSON list. Raises UserError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        listed = json.loads(text) if text.lstrip().startswith("[") else _words(text)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a token list ({error})") from None
-    tokens = frozenset(token for token in listed if isinstance(token, str))
-    if not tokens:
-        raise UserError(f"{path}: holds no token")
-    return tokens
-
-
-def _words(text: str) -> Iterator[str]:
-    """The first word of every line; of a line of blanks, a blank."""
-    return ((line.split() or [" "])[0] for line in text.split("\n") if line)
 
 
 # --- one file --------------------------------------------------------------------------------------------
@@ -247,19 +228,16 @@ class Strange:
 
 
 def _examine_overlap(examined: list[Examined], leaks: list[Leak]) -> list[Verdict]:
-    """What train, dev and test share. Every leak is looked for in what was remembered, its names in the files.
-
-    What train shares with test is an error: training would refuse it, and scores on it prove nothing.
-    """
+    """What train, dev and test share. Every leak is looked for in what was remembered, its names in the files."""
     if len({one.path.stem for one in examined}) < 2:
         return []
     print(f"splits together: {len(examined)} files")
     verdicts = []
     examined = sorted(examined, key=lambda one: one.path.stem not in APART)  # those whose names are to be told come first
     for leak in leaks:
-        apart = {one.path: one.names[leak.title] for one in examined if one.path.stem in APART}
-        verdict = Verdict(leak.title, leak.warning and not (apart and len(shared(apart))))
-        hashes = shared({one.path: one.names[leak.title] for one in examined})
+        names = {one.path: one.names[leak.title] for one in examined}
+        verdict = Verdict(leak.title, not is_error(leak, names))
+        hashes = shared(names)
         if len(hashes):
             rows = ((one.path, row) for one in examined for row in _again(one.path))
             verdict.hear(places(leak, hashes, rows))

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from data.listening import snr_db
 from local.alignment import EditCounts
 from local.compare import BRANCHES, Line, edits_of
 
@@ -50,11 +51,6 @@ def _drawn(line: Line, name: str) -> Any:
     return line.get("channel", {}).get(name)
 
 
-def _snr(line: Line) -> tuple[int, str] | None:
-    """Without babble the SNR that was drawn says nothing."""
-    return _between(SNR_DB, "dB", _drawn(line, "snr_db")) if _drawn(line, "talkers") else None
-
-
 def _lost(line: Line) -> tuple[int, str] | None:
     rate = _drawn(line, "loss_rate")
     return (0, "none") if rate == 0 else _between(LOST_PERCENT, "%", rate and 100 * rate)
@@ -66,7 +62,7 @@ def _named(name: str | None) -> tuple[str, str] | None:
 
 PLACES: dict[str, Callable[[Line], tuple[Any, str] | None]] = {
     "duration": lambda line: _between(SECONDS, "s", line.get("seconds")),
-    "snr_db": _snr,
+    "snr_db": lambda line: _between(SNR_DB, "dB", snr_db(line.get("channel", {}))),
     "loss_rate": _lost,
     "profile": lambda line: _named(_drawn(line, "profile")),
     "speaker": lambda line: _named(line.get("speaker")),

@@ -288,8 +288,6 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0].startswith("++"):
         raise UserError("usage: python local/config.py conf/stageN.yaml [++key=value …]")
-    if odd := [word for word in words if "=" in word and not word.startswith("++")]:
-        raise UserError(f"{odd[0]}: an override reads ++{odd[0]}")
     starts = [index for index, word in enumerate(words) if not word.startswith("++")]
     for start, stop in zip(starts, [*starts[1:], None], strict=True):
         config = load_stage(words[start], words[start + 1 : stop])

@@ -58,12 +58,12 @@ class Choice:
 
 def wishes(environ: Mapping[str, str]) -> tuple[str, int]:
     """DEVICE, and NPROC, which is 0 where nobody says. Raises UserError for what they cannot be."""
-    device, processes = environ.get("DEVICE") or DEVICES[0], environ.get("NPROC") or "0"
+    device, processes = environ.get("DEVICE") or DEVICES[0], environ.get("NPROC", "")
     if device not in DEVICES:
         raise UserError(f"DEVICE={device} is unknown; known: {', '.join(DEVICES)}")
-    if not processes.isdecimal():
-        raise UserError(f"NPROC={processes} must be a whole number, of processes")
-    return device, int(processes)
+    if processes and not (processes.isdecimal() and int(processes)):
+        raise UserError(f"NPROC={processes} must be a whole number of at least 1")
+    return device, int(processes or 0)
 
 
 def choose(environ: Mapping[str, str], present: bool, gpus: list[Gpu]) -> Choice:

@@ -254,13 +254,12 @@ def read_memory(root: Path) -> dict:
         ) from None
 
 
-def remember(experiment: Experiment) -> int:
+def remember(experiment: Experiment) -> None:
     """Write down which configuration, and which variables from the environment, this folder is made with."""
     given = {name: experiment[name] for name in experiment["GIVEN"].split()}
     memory = {"config": experiment["CONFIG"], "given": given}
     if memory != read_memory(experiment.root):
         write_text(experiment.root / MEMORY, json.dumps(memory, ensure_ascii=False, indent=1) + "\n")
-    return 0
 
 
 def shown_path(path: Path) -> str:

@@ -53,7 +53,7 @@ def forecast(ahead: StagesAhead, name: str, paces: dict[str, Pace]) -> Forecast:
         title(name),
         hours(ahead.epoch_rows(name)) if ahead.rows else None,
         ahead.configs[name].train_conf.max_epoch,
-        ahead.updates(name),
+        ahead.updates.get(name),
         outline.trained if outline else {},
         pace.memory if pace else None,
         outline.need.total / GB if outline else None,

@@ -19,6 +19,7 @@ from local.trial import STEPS, Pace, Trial
 
 FEW_UPDATES = 50
 
+
 def check(ahead: StagesAhead) -> bool:
     """All checks that cost seconds; what stands on something broken is not looked at."""
     logging.getLogger().setLevel(logging.ERROR)  # FunASR tells of every part that it builds
@@ -44,9 +45,8 @@ def _rows_fit(ahead: StagesAhead) -> Iterator[Finding]:
 
 def _updates_suffice(ahead: StagesAhead) -> Iterator[Finding]:
     """Whether a stage makes more than a handful: settings for a thousand hours make a few of a few hours."""
-    for name in ahead.trained:
-        updates = ahead.updates(name)
-        if updates is not None and updates < FEW_UPDATES:
+    for name, updates in ahead.updates.items():
+        if updates < FEW_UPDATES:
             yield worth_knowing(f"{title(name)}: {updates} updates in all, too few to learn much: smaller batches "
                                 "(++dataset_conf.batch_size), more epochs or more data")  # fmt: skip
 

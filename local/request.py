@@ -13,8 +13,8 @@ from pathlib import Path
 
 from data.errors import UserError
 from data.fragment import split_fragment
-from local.devices import DEVICES
-from local.experiment import TOP, Experiment, shown_path
+from local.devices import wishes
+from local.experiment import STAGE_FILES, TOP, Experiment, shown_path
 from local.keyword_file import keyword_lines
 
 CHOICES = {
@@ -22,7 +22,6 @@ CHOICES = {
     "SIMULATE": ("", "offline", "online"),
     "CONTROLS": ("0", "1"),
     "KNOWN_SPEAKERS": ("0", "1"),
-    "DEVICE": DEVICES,
     "STORAGE": ("wav", "flac", "mu-law"),
     "ENGINE": ("local", "ray"),
 }
@@ -57,9 +56,11 @@ def check_values(experiment: Experiment) -> None:
     for name, known in CHOICES.items():
         if experiment[name] not in known:
             raise UserError(f"{name}={experiment[name]} is unknown; known: {', '.join(filter(None, known))}")
+    wishes(experiment.values)
+    for name in (f"STAGE{stage}_SET" for stage in STAGE_FILES):
+        if odd := [word for word in experiment[name].split() if not word.startswith("++")]:
+            raise UserError(f"{name}: {odd[0]} must read ++section.key=value")
     numbers = dict(NUMBERS)
-    if experiment["NPROC"]:
-        numbers["NPROC"] = 1
     if experiment.built_in:
         numbers |= {name: 1 for name in experiment.values if name.startswith("MINI_")}
     if not re.fullmatch(r"0|1|0?\.\d+", experiment["NEGATIVE_RATE"]):

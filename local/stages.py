@@ -55,12 +55,6 @@ def begin(experiment: Experiment, first: int, last: int) -> int:
     return 0
 
 
-def check(experiment: Experiment, first: int, last: int) -> int:
-    """The request alone, whatever the output folder holds."""
-    request.check(experiment, first, last)
-    return 0
-
-
 def outlook(experiment: Experiment, first: int, last: int) -> dict[str, Decision]:
     """The stages that a request goes through, and what is known today of each. Writes nothing.
 
@@ -215,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
     commands = {
         "recall": lambda: print_lines(experiments.recall(os.environ)),
         "begin": lambda: begin(experiment, int(words[0]), int(words[1])),
-        "check": lambda: check(experiment, int(words[0]), int(words[1])),
+        "check": lambda: request.check(experiment, int(words[0]), int(words[1])),
         "remember": lambda: experiments.remember(experiment),
         "lock": lambda: request.lock(int(words[0])),
         "ask": lambda: ask(experiment, words[0]),
@@ -232,7 +226,7 @@ def main(argv: list[str] | None = None) -> int:
         "next": lambda: tell_next(experiment, one_by_one=words[0] == words[1]),
         "final": lambda: print_lines([final(experiment)]),
     }
-    return commands[command]()
+    return commands[command]() or 0
 
 
 if __name__ == "__main__":

@@ -83,10 +83,12 @@ class StagesAhead:
         before = self.experiment.folder(str(int(name) - 1)) / "model.pt"
         return before if before.is_file() else None
 
-    def updates(self, name: str) -> int | None:
-        """How many updates a stage makes; the batches of other epochs differ a little from those of the first."""
-        if not self.rows:
-            return None
+    @cached_property
+    def updates(self) -> dict[str, int]:
+        """How many updates a stage makes, by stage; none before stage 0 has run. Other epochs' batches differ a little."""
+        return {name: self._updates(name) for name in self.trained} if self.rows else {}
+
+    def _updates(self, name: str) -> int:
         config, rows = self.configs[name], self.train_rows(name)
         lists = hotwords.lists_of(self.keyword_file(name), rows.all, config)
         batches = replay.plan_epoch(costs_of(rows.all, lists, 1), len(rows.own), config, epoch=1)
@@ -99,7 +101,7 @@ class StagesAhead:
         for name, config in self.configs.items() if self.model_dir.is_dir() else ():
             model, _ = outline(str(self.model_dir), overrides(config))
             groups = declare(model, config.stage.groups)
-            need = disk_need.need_of(model, config, self.updates(name) or 0)
+            need = disk_need.need_of(model, config, self.updates.get(name, 0))
             found[name] = Outline(need, {group: groups[group]["trainable"] for group in config.stage.groups})
         return found
 

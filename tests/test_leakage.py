@@ -81,3 +81,32 @@ def test_repeats_are_what_counting_finds(names):
         remembered.add(name)
     found = set(repeats(lambda fields: fields["n"], remembered.repeated(), [{"n": name} for name in names]))
     assert found == {f"{name}: {names.count(name)} times" for name in set(names) if names.count(name) > 1}
+
+
+@pytest.mark.parametrize(("one", "other", "mark"), [("train", "dev", "!"), ("dev", "test", "!"), ("train", "test", "✗")])
+def test_a_call_in_train_and_test_is_an_error_and_else_a_warning(tmp_path, capsys, one, other, mark):
+    rows = [fields | {"call": "c1"} for fields in rows_in(tmp_path)]
+    files = splits(tmp_path, **{one: rows[:2], other: rows[2:]})
+    assert validate(files) == (mark == "!")
+    assert f"{mark} no call is in two splits: 1" in capsys.readouterr().out
+
+
+def test_a_speaker_in_all_three_is_told_of_train_and_test(tmp_path, capsys):
+    """As training would refuse it."""
+    rows = [fields | {"speaker": "agent 7"} for fields in rows_in(tmp_path)]
+    assert not validate(splits(tmp_path, dev=rows[:1], test=rows[1:2], train=rows[2:]))
+    told = capsys.readouterr().out
+    found = next(line for line in told.splitlines() if "agent 7: in " in line)
+    assert "train.jsonl" in found and "test.jsonl" in found
+    assert told.splitlines()[-1].startswith("failed: no speaker is in two splits (1 against it); ") and "KNOWN_SPEAKERS=1" in told
+
+
+def test_a_speaker_in_two_splits_is_a_warning_unless_it_is_known(tmp_path, capsys):
+    rows = [fields | {"speaker": "agent 7"} for fields in rows_in(tmp_path)]
+    files = splits(tmp_path, train=rows[:2], dev=rows[2:])
+    assert validate(files)
+    told = capsys.readouterr().out
+    assert "! no speaker is in two splits: 1" in told and told.endswith("\nall checks passed; 1 warning\n")
+    assert validate(files, known_speakers=True)
+    told = capsys.readouterr().out
+    assert "speaker is in" not in told and told.endswith("\nall checks passed\n")

@@ -183,33 +183,6 @@ def test_the_rules_stand_in_the_help(capsys):
     assert "too_fast: at most 15 characters per second of speech" in out and "--min_confidence" in out
 
 
-def test_dev_is_divided_by_call(tmp_path):
-    corpus = make_corpus(tmp_path / "c", count=60, seconds=0.1, talkers=30)
-    dev = convert(corpus, tmp_path / "o" / "dev.jsonl", "--split_test", str(tmp_path / "o" / "test.jsonl"))
-    test = read_rows(tmp_path / "o" / "test.jsonl")
-    assert len(dev) + len(test) == 60 and dev and test
-    assert not {row["call"] for row in dev} & {row["call"] for row in test}
-    assert sorted(path.name for path in (tmp_path / "o").glob("*.jsonl")) == ["dev.jsonl", "test.jsonl"]
-
-
-def test_one_call_cannot_be_divided(tmp_path):
-    corpus = make_corpus(tmp_path / "c", count=4, talkers=1)
-    with pytest.raises(UserError, match="is all of one call"):
-        convert(corpus, tmp_path / "o" / "dev.jsonl", "--split_test", str(tmp_path / "o" / "test.jsonl"))
-
-
-@pytest.mark.parametrize("calls", [2, 3, 5])
-def test_a_few_calls_can_whatever_they_are_called(tmp_path, calls):
-    write_voice(tmp_path / "a.wav", 0.1, 8000)
-    for name in range(6):  # by the hash alone, two calls would be in one half every other time
-        out = tmp_path / f"o{name}"
-        corpus = write_manifest(tmp_path / "m.jsonl", [
-            {"key": f"u{call}", "source": "a.wav", "target": "字", "call": f"{name} {call}"} for call in range(calls)
-        ])  # fmt: skip
-        dev = convert(corpus, out / "dev.jsonl", "--split_test", str(out / "test.jsonl"))
-        assert dev and len(dev) < calls and read_rows(out / "test.jsonl")
-
-
 def test_limit_makes_few_but_counts_all_text(tmp_path, capsys):
     corpus = make_corpus(tmp_path / "c")
     with corpus.open("a", encoding="utf-8") as out:

@@ -96,7 +96,7 @@ def test_what_is_replayed_is_planned_tried_and_counted(ahead, rows, capsys):
     settings = [*MICRO, "++train_conf.accum_grad=1"]
     coming = ahead("3", STAGE3_SET=" ".join([*settings, "++dataset_conf.replay_share=0.5"]))
     assert sorted(row["key"] for row in coming.epoch_rows("3")) == sorted(row["key"] for row in rows[:4] + rows[12:16])
-    assert coming.updates("3") == 2 * ahead("3", STAGE3_SET=" ".join(settings)).updates("3") == 40
+    assert coming.updates["3"] == 2 * ahead("3", STAGE3_SET=" ".join(settings)).updates["3"] == 40
     passed, _ = try_out(coming)
     assert passed, capsys.readouterr().out
 

@@ -19,7 +19,8 @@ from made_sound import voice, write_voice
 from data.errors import UserError
 from data.manifest import row, write_rows
 from data.row_checks import schema, targets_fit_frames
-from data.validation import read_tokens, validate
+from data.token_list import read_tokens
+from data.validation import validate
 
 
 def test_good_rows_pass(tmp_path, capsys):
@@ -98,35 +99,6 @@ def test_what_is_trained_on_may_not_be_tested_on(tmp_path, capsys):
     write_rows(files[2], rows[1:])
     assert not validate(files)
     assert "✗ no sound file is in two splits: 1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("one", "other", "mark"), [("train", "dev", "!"), ("dev", "test", "!"), ("train", "test", "✗")])
-def test_a_call_in_train_and_test_is_an_error_and_else_a_warning(tmp_path, capsys, one, other, mark):
-    rows = [fields | {"call": "c1"} for fields in rows_in(tmp_path)]
-    files = splits(tmp_path, **{one: rows[:2], other: rows[2:]})
-    assert validate(files) == (mark == "!")
-    assert f"{mark} no call is in two splits: 1" in capsys.readouterr().out
-
-
-def test_a_speaker_in_all_three_is_told_of_train_and_test(tmp_path, capsys):
-    """As training would refuse it."""
-    rows = [fields | {"speaker": "agent 7"} for fields in rows_in(tmp_path)]
-    assert not validate(splits(tmp_path, dev=rows[:1], test=rows[1:2], train=rows[2:]))
-    told = capsys.readouterr().out
-    found = next(line for line in told.splitlines() if "agent 7: in " in line)
-    assert "train.jsonl" in found and "test.jsonl" in found
-    assert told.splitlines()[-1].startswith("failed: no speaker is in two splits (1 against it); ") and "KNOWN_SPEAKERS=1" in told
-
-
-def test_a_speaker_in_two_splits_is_a_warning_unless_it_is_known(tmp_path, capsys):
-    rows = [fields | {"speaker": "agent 7"} for fields in rows_in(tmp_path)]
-    files = splits(tmp_path, train=rows[:2], dev=rows[2:])
-    assert validate(files)
-    told = capsys.readouterr().out
-    assert "! no speaker is in two splits: 1" in told and told.endswith("\nall checks passed; 1 warning\n")
-    assert validate(files, known_speakers=True)
-    told = capsys.readouterr().out
-    assert "speaker is in" not in told and told.endswith("\nall checks passed\n")
 
 
 def test_the_last_line_says_what_failed(tmp_path, capsys):

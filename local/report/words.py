@@ -230,8 +230,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "bucket speaker": ("speaker", "说话人"),
     "utterances": ("utterances", "条数"),
     "speakers chosen": (
-        "The worst and the best of those with enough speech; among many the extremes are partly luck. "
-        "Without a pale bar: not among the baseline’s.",
+        "Worst and best of those with enough speech; among many partly luck. Without a pale bar: not among the baseline’s.",
         "语音足够多的说话人中最差和最好的；人数多时，极端值有运气成分。没有浅色条的不在基线的这些人里。",
     ),
     "and more": ("… and {count} more", "……另有 {count} 项"),
